@@ -1,0 +1,1 @@
+"""The peerview command and the tools behind it."""
