@@ -1,0 +1,101 @@
+"""Every metric, declared once with its meaning. ``docs/metrics.md`` is checked against this module.
+
+No label ever holds a patient, and no label lets one practice's figures be read by another: metrics
+are for operators.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+# -- all services
+requests = Histogram(
+    "peerview_http_request_seconds",
+    "Time to answer an HTTP request, by service, route template, method and status class.",
+    ["service", "route", "method", "status"],
+    buckets=LATENCY,
+)
+
+# -- ingest
+resources = Counter(
+    "peerview_ingest_resources_total",
+    "Resources received: accepted, rejected, dropped (no indicator needs it) or unchanged.",
+    ["outcome"],
+)
+published = Counter(
+    "peerview_ingest_records_total",
+    "Records sent to practice.changes, by result: acknowledged or failed.",
+    ["result"],
+)
+publish_seconds = Histogram(
+    "peerview_ingest_publish_seconds",
+    "Time from the first send of a submission until every record was acknowledged.",
+    buckets=LATENCY,
+)
+in_flight = Gauge(
+    "peerview_ingest_in_flight_bytes", "Bytes sent to Kafka and not yet acknowledged."
+)
+
+# -- compute
+changes = Counter(
+    "peerview_compute_records_total",
+    "Records of practice.changes worked off: changes, tick, cut, rekeyed, backfill or other.",
+    ["event"],
+)
+facts = Counter("peerview_compute_facts_total", "Facts received in change sets.")
+patients = Counter(
+    "peerview_compute_patient_updates_total", "Patients' parts worked off, by result.", ["result"]
+)
+evaluations = Counter(
+    "peerview_compute_evaluations_total",
+    "Evaluations of a patient's indicators, by cause: change, tick, recovery.",
+    ["cause"],
+)
+dead_letters = Counter(
+    "peerview_compute_dead_letters_total", "Parts put aside as dead letters, by stage.", ["stage"]
+)
+batch_seconds = Histogram(
+    "peerview_compute_record_seconds",
+    "Time to work off one record, until its state and values were handed to the producer.",
+    buckets=LATENCY,
+)
+patients_held = Gauge(
+    "peerview_compute_patients", "Patients in this worker's active partitions.", ["partition"]
+)
+as_of_day = Gauge(
+    "peerview_compute_as_of_day",
+    "The as-of day of a partition, in days since 1970-01-01.",
+    ["partition"],
+)
+lag = Gauge(
+    "peerview_compute_lag_records",
+    "Records of practice.changes not yet worked off, by partition.",
+    ["partition"],
+)
+snapshots = Counter(
+    "peerview_compute_snapshots_total", "Snapshots of practices sent for release cuts."
+)
+recovery_seconds = Gauge(
+    "peerview_compute_recovery_seconds", "How long the last recovery of states took."
+)
+
+# -- share
+values_applied = Counter(
+    "peerview_share_values_total", "Live figures taken over from indicator.values."
+)
+cells_released = Counter(
+    "peerview_share_cells_total", "Cells decided at release, by state.", ["state"]
+)
+epochs = Counter(
+    "peerview_share_epochs_total", "Epochs, by event: opened, closed, published.", ["event"]
+)
+decisions = Counter(
+    "peerview_share_decisions_total", "Look-ups in the agreement index, by answer.", ["answer"]
+)
+revision_age = Gauge(
+    "peerview_share_revision_age_seconds",
+    "Seconds since agreements were last polled; access is denied when it is too old.",
+)
+scheduler_leader = Gauge(
+    "peerview_share_scheduler_leader", "1 where this replica's scheduler is the leader."
+)

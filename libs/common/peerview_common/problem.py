@@ -1,0 +1,77 @@
+"""Errors as people and programs can use them: ``application/problem+json`` (RFC 9457)."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from peerview_common.auth import AuthError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """An answer that is not the one asked for. ``code`` is a stable word for programs."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        headers: dict[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = headers or {}
+        self.extra = extra
+
+    def response(self) -> JSONResponse:
+        body = {
+            "type": f"urn:peerview:problem:{self.code}",
+            "title": self.code.replace("-", " "),
+            "status": self.status,
+            "detail": self.detail,
+            **self.extra,
+        }
+        return JSONResponse(body, self.status, headers=self.headers, media_type=MEDIA_TYPE)
+
+
+def from_auth(error: AuthError) -> Problem:
+    if error.status == 401:
+        return Problem(
+            401, "not-authenticated", error.reason, headers={"WWW-Authenticate": "Bearer"}
+        )
+    return Problem(error.status, "not-allowed", error.reason)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of ``app`` a problem document."""
+
+    @app.exception_handler(Problem)
+    async def _problem(_: Request, error: Problem) -> JSONResponse:
+        return error.response()
+
+    @app.exception_handler(AuthError)
+    async def _auth(_: Request, error: AuthError) -> JSONResponse:
+        return from_auth(error).response()
+
+    @app.exception_handler(HTTPException)
+    async def _http(_: Request, error: HTTPException) -> JSONResponse:
+        code = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "refused")
+        return Problem(
+            error.status_code, code, str(error.detail), headers=dict(error.headers or {})
+        ).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def _validation(_: Request, error: RequestValidationError) -> JSONResponse:
+        places = [
+            {"place": ".".join(str(part) for part in found["loc"]), "reason": found["msg"]}
+            for found in error.errors()
+        ]
+        return Problem(422, "not-valid", "the request is not valid", errors=places).response()
