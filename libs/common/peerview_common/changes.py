@@ -1,4 +1,4 @@
-"""What travels in ``practice.changes``: change sets, and the control events that are time as data."""
+"""What travels in ``practice.changes``: change sets, and control events (time as data)."""
 
 from typing import Final, TypeAlias
 

@@ -180,8 +180,9 @@ class Fact(msgspec.Struct, array_like=True, frozen=True):
 
     type: int
     """A ``ResourceType``."""
-    id: bytes | str
-    """16 bytes for a UUID in canonical lower case, else the logical id (see ``id_text``)."""
+    id: bytes
+    """The logical id, packed: a zero byte and 16 bytes for a UUID in canonical lower case, else
+    its text in UTF-8 (``id_text`` gives the text back)."""
     stamp: int
     """``lastUpdated`` in whole milliseconds UTC, or what stands in for it."""
     version: int
@@ -192,7 +193,7 @@ class Fact(msgspec.Struct, array_like=True, frozen=True):
     body: Person | Registration | Coded | Appointment | Contact | None
 
     @property
-    def key(self) -> tuple[str, int, bytes | str]:
+    def key(self) -> tuple[str, int, bytes]:
         """The identity that versions share, within one patient."""
         return (self.source, self.type, self.id)
 
@@ -200,20 +201,20 @@ class Fact(msgspec.Struct, array_like=True, frozen=True):
 _encoder = msgspec.msgpack.Encoder()
 
 
-def pack_id(text: str) -> bytes | str:
+def pack_id(text: str) -> bytes:
     """A logical id in its shortest lossless form."""
     if len(text) == 36 and text[8] == "-":
         try:
             value = uuid.UUID(text)
         except ValueError:
-            return text
+            return text.encode()
         if str(value) == text:
-            return value.bytes
-    return text
+            return b"\0" + value.bytes
+    return text.encode()
 
 
-def id_text(packed: bytes | str) -> str:
-    return packed if isinstance(packed, str) else str(uuid.UUID(bytes=packed))
+def id_text(packed: bytes) -> str:
+    return str(uuid.UUID(bytes=packed[1:])) if packed[:1] == b"\0" else packed.decode()
 
 
 def code_order(code: Code) -> tuple[bool, int | str]:
