@@ -6,6 +6,8 @@ their origin key, so that two snapshots of a practice can be compared patient by
 nothing else can be learned from them. Described for other languages in ``docs/formats.md``.
 """
 
+from __future__ import annotations
+
 import hashlib
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
