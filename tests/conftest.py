@@ -1,0 +1,64 @@
+"""Fixtures of every test: one broker and one database a run, shared by tests that keep apart."""
+
+import re
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.brokers import TestBroker, shared_broker
+from tests.support.databases import NoPostgresError, TestDatabase, shared_postgres
+
+_STARTED = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_STARTED] = []
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say by the closing line what the tests really ran on."""
+    for line in config.stash[_STARTED]:
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def broker(request: pytest.FixtureRequest) -> Iterator[TestBroker]:
+    """A real Kafka broker. No topic is automatic: create yours, named by `topic_prefix`."""
+    with shared_broker() as started:
+        line = f"broker: {started.description}, ready in {started.startup_seconds:.1f} s"
+        request.config.stash[_STARTED].append(line)
+        yield started
+
+
+@pytest.fixture(scope="session")
+def bootstrap(broker: TestBroker) -> str:
+    """The broker's `bootstrap_servers`."""
+    return broker.bootstrap
+
+
+@pytest.fixture
+def topic_prefix(request: pytest.FixtureRequest) -> str:
+    """Starts the names of this test's topics, groups and transactions: `test-name-1a2b3c4d.`."""
+    name = re.sub(r"[^a-zA-Z0-9]+", "-", request.node.name)[:60].strip("-")
+    return f"{name}-{uuid.uuid4().hex[:8]}."
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[TestDatabase]:
+    """A PostgreSQL server; the test is skipped, with the reason, where there can be none."""
+    try:
+        with shared_postgres() as started:
+            line = f"database: {started.description}, ready in {started.startup_seconds:.1f} s"
+            request.config.stash[_STARTED].append(line)
+            yield started
+    except NoPostgresError as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: TestDatabase) -> str:
+    """SQLAlchemy's URL of a server that all tests share: make a database of your own in it."""
+    return postgres.url
