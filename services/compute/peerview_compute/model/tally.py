@@ -1,0 +1,67 @@
+"""A practice's tally: the sum of what its patients contribute."""
+
+import msgspec
+
+from peerview_compute.model.status import Contributions, Status
+
+
+class Counts(msgspec.Struct):
+    """One indicator's sums. All but the first two count patients."""
+
+    denominator: int = 0
+    numerator: int = 0
+    met: int = 0
+    miss: int = 0
+    exception: int = 0
+    excluded: int = 0
+
+
+class Tally:
+    """Sums for each indicator, in the order of ``DefinitionSet.indicators``.
+
+    It is always the sum over the stored states of the contributions in their caches (see ``Core``),
+    so it is moved by ``replace(applied.before, applied.after)`` and can be rebuilt from nothing.
+    """
+
+    __slots__ = ("counts",)
+
+    def __init__(self, indicators: int) -> None:
+        self.counts: list[Counts] = [Counts() for _ in range(indicators)]
+
+    def add(self, contributions: Contributions, sign: int = 1) -> None:
+        """Count a patient once more (1) or once less (-1)."""
+        for counts, (status, denominator, numerator) in zip(
+            self.counts, contributions, strict=True
+        ):
+            if status == Status.OUT:
+                continue
+            counts.denominator += sign * denominator
+            counts.numerator += sign * numerator
+            if status == Status.MET:
+                counts.met += sign
+            elif status == Status.MISS:
+                counts.miss += sign
+            elif status == Status.EXCEPTION:
+                counts.exception += sign
+            else:
+                counts.excluded += sign
+
+    def replace(self, before: Contributions, after: Contributions) -> bool:
+        """Take ``before`` out and put ``after`` in; whether that changed anything."""
+        if before == after:
+            return False
+        self.add(before, -1)
+        self.add(after, 1)
+        return True
+
+    def __getitem__(self, indicator: int) -> Counts:
+        return self.counts[indicator]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tally) and self.counts == other.counts
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def is_zero(self) -> bool:
+        return all(counts == Counts() for counts in self.counts)
