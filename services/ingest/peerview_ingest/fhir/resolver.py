@@ -1,0 +1,174 @@
+"""References: what a resource points to, among the resources given with it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from peerview_ingest.fhir.issues import Fault
+from peerview_ingest.fhir.values import Json, child, children, text
+
+ODS_SYSTEM: Final = "https://fhir.nhs.uk/Id/ods-organization-code"
+NHS_NUMBER_SYSTEM: Final = "https://fhir.nhs.uk/Id/nhs-number"
+URN: Final = "urn:uuid:"
+
+_LITERAL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://[^?#]*/)?([A-Za-z]+)/([^/?#]+)")
+_CONDITIONAL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://[^?#]*/)?([A-Za-z]+)\?.*", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a reference points to. ``id`` is the logical id, else the first business identifier."""
+
+    type: str
+    id: str
+
+
+def literal(reference: str) -> Target | None:
+    """``Type/ID``, or an absolute URL ending so; None for anything else."""
+    match = _LITERAL.fullmatch(reference)
+    return Target(match[1], match[2]) if match else None
+
+
+def named_type(reference: str) -> str | None:
+    """The type that a literal or conditional reference names; None for a urn or a fragment."""
+    match = _LITERAL.fullmatch(reference) or _CONDITIONAL.fullmatch(reference)
+    return match[1] if match else None
+
+
+def identity(resource: Json, place: str) -> str | None:
+    """A resource's logical id, else its first business identifier as ``system|value``."""
+    found = text(resource, "id", place)
+    if found is not None:
+        return found
+    if not isinstance(resource.get("identifier"), list):  # some types have a single identifier
+        single = child(resource, "identifier", place)
+        return _identifier(single, f"{place}.identifier") if single else None
+    for number, entry in enumerate(children(resource, "identifier", place)):
+        found = _identifier(entry, f"{place}.identifier[{number}]")
+        if found is not None:
+            return found
+    return None
+
+
+def _identifier(entry: Json, place: str) -> str | None:
+    value = text(entry, "value", place)
+    return None if value is None else f"{text(entry, 'system', place) or ''}|{value}"
+
+
+class Resolver:
+    """The resources given together: a Bundle's entries, a group of lines, or a whole set of files.
+
+    ``outer`` is the larger set that this one lies in; ``organisations`` maps ids of organisations
+    received before to their ODS codes.
+    """
+
+    def __init__(
+        self, outer: "Resolver | None" = None, organisations: Mapping[str, str] | None = None
+    ) -> None:
+        self._outer = outer
+        self._full_urls: dict[str, Target] = {}
+        self._ids: dict[str, Target] = {}
+        self._known = organisations or {}
+        self.organisations: dict[str, str] = {}
+        """ODS codes of the organisations given here, by id."""
+
+    def add(self, resource: object, full_url: object = None) -> None:
+        """Take note of a resource, whatever its type; what is malformed is passed over."""
+        if not isinstance(resource, dict):
+            return
+        kind = resource.get("resourceType")
+        if not isinstance(kind, str):
+            return
+        try:
+            found = identity(resource, kind)
+        except Fault:
+            return
+        if found is None and not isinstance(full_url, str):
+            return
+        target = Target(kind, found or "")
+        if isinstance(full_url, str):
+            self._full_urls[full_url] = target
+        if isinstance(resource.get("id"), str):
+            self._ids.setdefault(target.id, target)
+        if kind == "Organization" and (code := ods_of_organisation(resource)):
+            self.organisations[target.id] = code
+
+    def urn(self, reference: str) -> Target | None:
+        """``urn:uuid:ID`` of an entry's fullUrl, else of a resource with that id."""
+        return self._by_full_url(reference) or self._by_id(reference.removeprefix(URN))
+
+    def _by_full_url(self, reference: str) -> Target | None:
+        found = self._full_urls.get(reference)
+        if found is None and self._outer is not None:
+            return self._outer._by_full_url(reference)
+        return found
+
+    def _by_id(self, id_text: str) -> Target | None:
+        found = self._ids.get(id_text)
+        if found is None and self._outer is not None:
+            return self._outer._by_id(id_text)
+        return found
+
+    def target(self, reference: str) -> Target | None:
+        """What a literal or ``urn:uuid:`` reference points to; a conditional one is nothing."""
+        return self.urn(reference) if reference.startswith("urn:") else literal(reference)
+
+    def ods_of(self, target: Target) -> str | None:
+        """The ODS code of an organisation that was given, here or before."""
+        if target.type != "Organization":
+            return None
+        found = self.organisations.get(target.id) or self._known.get(target.id)
+        if found is None and self._outer is not None:
+            return self._outer.ods_of(target)
+        return found
+
+
+def ods_of_organisation(resource: Json) -> str | None:
+    """An Organization's own ODS code, by its identifier with the ODS system."""
+    try:
+        for number, entry in enumerate(children(resource, "identifier", "Organization")):
+            at = f"Organization.identifier[{number}]"
+            if text(entry, "system", at) == ODS_SYSTEM and (value := text(entry, "value", at)):
+                return value
+    except Fault:
+        return None
+    return None
+
+
+def contained(resource: Json, reference: str, place: str) -> Json | None:
+    """The contained resource that ``#id`` points to."""
+    if not reference.startswith("#"):
+        return None
+    for found in children(resource, "contained", place):
+        if found.get("id") == reference[1:]:
+            return found
+    return None
+
+
+def practice_of(
+    resource: Json, reference: Json, place: str, resolver: Resolver, *, bare_identifier: bool
+) -> str | None:
+    """The practice that a Reference names, by ODS code; None where it gives none.
+
+    ``bare_identifier`` says whether an identifier without a system is taken as an ODS code.
+    """
+    identifier = child(reference, "identifier", place)
+    if identifier is not None:
+        at = f"{place}.identifier"
+        system, value = text(identifier, "system", at), text(identifier, "value", at)
+        if value and (system == ODS_SYSTEM or (system is None and bare_identifier)):
+            return value
+    pointer = text(reference, "reference", place)
+    if pointer is None:
+        return None
+    inside = contained(resource, pointer, place)
+    if inside is not None:
+        return ods_of_organisation(inside) if inside.get("resourceType") == "Organization" else None
+    target = resolver.target(pointer)
+    if target is None or target.type != "Organization":
+        return None
+    known = resolver.ods_of(target)
+    if known is not None or pointer.startswith("urn:"):
+        return known
+    return target.id

@@ -1,0 +1,209 @@
+"""FHIR's JSON, read with suspicion: every function names the place of what it cannot take."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+from peerview_common.codes import CodeList
+from peerview_common.days import LONDON, day_of, london, millis
+from peerview_common.facts import Code, Unit, code_order
+from peerview_ingest.fhir.issues import Fault
+
+Json: TypeAlias = Mapping[str, Any]
+
+UNITS: Final = {
+    "mm[Hg]": Unit.MM_HG,
+    "mmHg": Unit.MM_HG,
+    "mm Hg": Unit.MM_HG,
+    "mmol/mol": Unit.MMOL_PER_MOL,
+    "%": Unit.PERCENT,
+}
+
+_TIME = re.compile(
+    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?"
+    r"(Z|z|[+-]\d\d:\d\d)?)?)?)?",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A FHIR date or time as a local day in Europe/London."""
+
+    day: int
+    elapsed: int
+    """Microseconds since that day began."""
+    approximate: bool
+    """Given as a month or a year: the day is its first."""
+
+
+def child(parent: Json, name: str, place: str) -> Json | None:
+    value = parent.get(name)
+    if value is None or isinstance(value, dict):
+        return value
+    raise Fault(f"{place}.{name}", "structure", "must be an object")
+
+
+def children(parent: Json, name: str, place: str) -> list[Json]:
+    value = parent.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise Fault(f"{place}.{name}", "structure", "must be a list")
+    for number, item in enumerate(value):
+        if not isinstance(item, dict):
+            raise Fault(f"{place}.{name}[{number}]", "structure", "must be an object")
+    return value
+
+
+def text(parent: Json, name: str, place: str) -> str | None:
+    """A text, None where it is absent or empty."""
+    value = parent.get(name)
+    if value is None or isinstance(value, str):
+        return value or None
+    raise Fault(f"{place}.{name}", "structure", "must be a text")
+
+
+def flag(parent: Json, name: str, place: str) -> bool | None:
+    value = parent.get(name)
+    if value is None or isinstance(value, bool):
+        return value
+    raise Fault(f"{place}.{name}", "structure", "must be true or false")
+
+
+@lru_cache(maxsize=32_768)
+def parse_moment(value: str) -> Moment:
+    """A FHIR date, dateTime or instant; ValueError when there is no such moment."""
+    if len(value) == 10:
+        match = _TIME.fullmatch(value)
+        if match:
+            return Moment(day_of(date.fromisoformat(value)), 0, False)
+    when, approximate = _parse(value)
+    if isinstance(when, datetime):
+        day, elapsed = london(when)
+        return Moment(day, elapsed, False)
+    return Moment(day_of(when), 0, approximate)
+
+
+def parse_millis(value: str) -> int:
+    """Whole milliseconds UTC of a FHIR instant; a date alone is 00:00 in Europe/London."""
+    when, _ = _parse(value)
+    if not isinstance(when, datetime):
+        when = datetime.combine(when, datetime.min.time(), tzinfo=LONDON)
+    return millis(when)
+
+
+def _parse(value: str) -> tuple[date | datetime, bool]:
+    match = _TIME.fullmatch(value)
+    if match is None:
+        raise ValueError("not a date or time")
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    if hour is None:
+        return date(int(year), int(month or 1), int(day or 1)), day is None
+    seconds = int(second or 0)
+    leap = seconds == 60  # FHIR allows a leap second; it is the next minute's first
+    when = datetime(
+        int(year),
+        int(month),
+        int(day),
+        int(hour),
+        int(minute),
+        59 if leap else seconds,
+        int((fraction or "0")[:6].ljust(6, "0")),
+        tzinfo=_zone(zone),
+    )
+    try:
+        if leap:
+            when = (when.astimezone(UTC) + timedelta(seconds=1)).astimezone(when.tzinfo)
+        london(when)  # the ends of the calendar have no local day
+    except OverflowError as error:
+        raise ValueError("out of the calendar") from error
+    return when, False
+
+
+def _zone(zone: str | None) -> timezone | Any:
+    if zone is None:
+        return LONDON
+    if zone in "Zz":
+        return UTC
+    hours, minutes = int(zone[1:3]), int(zone[4:6])
+    if hours > 14 or minutes > 59:
+        raise ValueError("no such time zone")
+    offset = timedelta(hours=hours, minutes=minutes)
+    return timezone(-offset if zone[0] == "-" else offset)
+
+
+def moment(parent: Json, name: str, place: str) -> Moment | None:
+    """An element as a moment; a Fault where it is no possible date."""
+    value = parent.get(name)
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        try:
+            return parse_moment(value)
+        except (ValueError, OverflowError):
+            pass
+    raise Fault(f"{place}.{name}", "value", "is not a possible date or time")
+
+
+def chosen_moment(parent: Json, name: str, place: str) -> Moment | None:
+    """A choice type: dateTime or instant, else a Period's start; anything else is no date."""
+    for kind in ("DateTime", "Instant"):
+        found = moment(parent, name + kind, place)
+        if found is not None:
+            return found
+    period = child(parent, f"{name}Period", place)
+    return moment(period, "start", f"{place}.{name}Period") if period else None
+
+
+def concept_codes(codes: CodeList, concept: Json | None, place: str) -> tuple[Code, ...]:
+    """The listed codes of a CodeableConcept."""
+    found: list[Code] = []
+    if concept is not None:
+        for number, coding in enumerate(children(concept, "coding", place)):
+            at = f"{place}.coding[{number}]"
+            found.extend(codes.codes_for(text(coding, "system", at), text(coding, "code", at)))
+    return sorted_codes(found)
+
+
+def sorted_codes(found: list[Code]) -> tuple[Code, ...]:
+    return tuple(sorted(set(found), key=code_order)) if len(found) > 1 else tuple(found)
+
+
+def status_codes(parent: Json, name: str, place: str) -> list[str | None]:
+    """The codes of a status given as a CodeableConcept (R4) or as a plain code (STU3)."""
+    value = parent.get(name)
+    if isinstance(value, str):
+        return [value]
+    concept = child(parent, name, place)
+    if concept is None:
+        return []
+    at = f"{place}.{name}"
+    return [text(coding, "code", at) for coding in children(concept, "coding", at)]
+
+
+def quantity(parent: Json, name: str, place: str) -> tuple[int | float | None, Unit]:
+    """``(value, unit)`` of a Quantity; no value unless it is a number."""
+    found = child(parent, name, place)
+    if found is None:
+        return None, Unit.ABSENT
+    at = f"{place}.{name}"
+    unit = text(found, "code", at) or text(found, "unit", at)
+    return number(found.get("value")), UNITS.get(unit, Unit.OTHER) if unit else Unit.ABSENT
+
+
+def number(value: object) -> int | float | None:
+    """A JSON number that a record can hold: a whole one stays whole within 53 bits."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        real = float(value)
+    except OverflowError:
+        return None
+    if not math.isfinite(real):
+        return None
+    return int(real) if real.is_integer() and abs(real) < 2**53 else real
