@@ -51,10 +51,10 @@ def lapse(day: int, months: int) -> int:
         return LONG_AGO if day < _SOONEST else NEVER
     start = date_of(day)
     year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
-    if start.day > _length(max(year, MINYEAR), month + 1):
-        return lapse(add_months(day, months), 0) + 1
     if not MINYEAR <= year <= MAXYEAR:
         return LONG_AGO if year < MINYEAR else NEVER
+    if start.day > _length(year, month + 1):
+        return day_of(date(year, month + 1, _length(year, month + 1))) + 1
     return day_of(date(year, month + 1, start.day))
 
 

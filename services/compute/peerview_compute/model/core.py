@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
+
 from peerview_common.changes import PatientChange
 from peerview_common.facts import Contact, Fact
-
 from peerview_compute.model import state as states
 from peerview_compute.model.calendar import NEVER, add_months
-from peerview_compute.model.definition import DefinitionSet, shipped_definitions
+from peerview_compute.model.definitions import DefinitionSet, shipped_definitions
 from peerview_compute.model.evaluate import CONTACT_MONTHS, Evaluator
 from peerview_compute.model.state import Cache, Cell, PatientState
 from peerview_compute.model.status import OUT, Contribution, Contributions
@@ -167,8 +167,8 @@ class Core:
         """Join the set under a patient's old key into the one under the new key.
 
         The origin of the old set stays, so that snapshots go on. Its facts that have no source get
-        ``old_source``, if that is given. The generations must be comparable: whoever re-keys carries
-        a patient's generation and objection over to the new key. ``before`` is what ``new`` counts;
+        ``old_source``, if that is given. Generations are compared, so whoever re-keys carries a
+        patient's generation and objection over to the new key. ``before`` is what ``new`` counts;
         what ``old`` counts goes with ``empty(old)``.
         """
         target = states.NOBODY if new is None else states.decode(new)
@@ -304,8 +304,7 @@ class Core:
             elif not stale >> cell.indicator & 1:
                 kept[cell.indicator] = cell
         found, evaluations = evaluator.evaluate(facts, day, stale)
-        for indicator, cell in found:
-            kept[indicator] = cell
+        kept.update(found)
         cells = tuple(kept[indicator] for indicator in sorted(kept))
         next_change = min((cell.next_change for cell in cells), default=NEVER)
         return (

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
+
 from peerview_common.changes import PatientChange
 from peerview_common.facts import Fact, fact_digest
 
@@ -114,7 +115,7 @@ def has_facts(header: StateHeader) -> bool:
 def fact_order(fact: Fact) -> tuple[str, int, bool, bytes | str]:
     """The order of facts in a state; one place for each key."""
     identity = fact.id
-    return (fact.source, fact.type, type(identity) is str, identity)
+    return (fact.source, fact.type, isinstance(identity, str), identity)
 
 
 def newest(a: Fact, b: Fact) -> Fact:

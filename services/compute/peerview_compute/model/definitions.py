@@ -1,0 +1,289 @@
+"""A set of definitions: read from YAML files, checked as a whole, with one hash.
+
+A mistake is a ``DefinitionError`` that names the file, the line and the field. Clusters and
+readings are checked against the installed code list and ``readings.yaml``, so a definition that
+loads can be computed.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import yaml
+from pydantic import ValidationError
+
+from peerview_common.codes import CodeList, shipped
+from peerview_common.ids import IndicatorId
+from peerview_compute.model.definition import (
+    BLOOD_PRESSURE,
+    READINGS_FILE,
+    Condition,
+    Definition,
+    ReadingDefinition,
+    Readings,
+    Rule,
+    Version,
+)
+from peerview_compute.model.uses import pair_readings, uses_of
+
+
+class DefinitionError(ValueError):
+    """Mistakes in definitions; each line of the text is ``file:line: field: what is wrong``."""
+
+
+_BODIES: Final[dict[str, str]] = {
+    "proportion-of-patients": "rules",
+    "rate": "facts",
+    "proportion-of-appointments": "appointments",
+    "mean-of-ratios": "continuity",
+}
+
+_Path: TypeAlias = tuple[int | str, ...]
+
+
+def _lines(node: yaml.Node, path: _Path, found: dict[_Path, int], file: str) -> None:
+    found.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*path, key.value)
+            if here in found:
+                raise DefinitionError(
+                    f"{file}:{key.start_mark.line + 1}: {_place(here)}: said twice"
+                )
+            found[here] = key.start_mark.line + 1
+            _lines(value, here, found, file)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            _lines(value, (*path, number), found, file)
+
+
+def _place(path: Iterable[int | str]) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "the file"
+
+
+class _File:
+    """A parsed YAML file that remembers where everything stood."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self._found: dict[_Path, int] = {}
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                raise DefinitionError(f"{name}:1: the file is empty")
+            _lines(node, (), self._found, name)
+            self.data: Any = loader.construct_document(node)
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise DefinitionError(f"{name}:{line}: {error.problem}") from error
+        finally:
+            loader.dispose()
+
+    def error(self, path: _Path, message: str) -> str:
+        known = path
+        while known not in self._found:
+            known = known[:-1]
+        return f"{self.name}:{self._found[known]}: {_place(path)}: {message}"
+
+    def errors(self, error: ValidationError) -> DefinitionError:
+        lines = []
+        for entry in error.errors(include_url=False):
+            path = tuple(entry["loc"])
+            message = entry["msg"].removeprefix("Value error, ")
+            if entry["type"] == "extra_forbidden":
+                message = "no such field"
+            lines.append(self.error(path, message))
+        return DefinitionError("\n".join(lines))
+
+
+def _check(definition: Definition, file: _File) -> None:
+    """What one field alone cannot tell: that versions follow each other, and rules are reached."""
+    problems: list[str] = []
+    body = _BODIES[definition.kind]
+    previous: Version | None = None
+    for n, version in enumerate(definition.versions):
+        here: _Path = ("versions", n)
+        for field in _BODIES.values():
+            if (getattr(version, field) is None) == (field == body):
+                word = "needs" if field == body else "has no use for"
+                problems.append(
+                    file.error((*here, field), f"the kind {definition.kind} {word} {field}")
+                )
+        if previous is None:
+            if version.from_ is not None:
+                problems.append(file.error((*here, "from"), "the first version has no from"))
+        elif previous.to is None or version.from_ is None:
+            problems.append(
+                file.error((*here, "from"), "overlaps the version before: say its to and this from")
+            )
+        elif version.from_ != previous.to + timedelta(days=1):
+            word = "overlaps" if version.from_ <= previous.to else "leaves a gap after"
+            problems.append(
+                file.error(
+                    (*here, "from"),
+                    f"{word} version {previous.version}, which ends on {previous.to}",
+                )
+            )
+        if version.from_ and version.to and version.from_ > version.to:
+            problems.append(file.error((*here, "to"), "ends before it begins"))
+        previous = version
+        problems.extend(_unreachable(version.rules, (*here, "rules"), file))
+        if definition.of_patients and not any(part.registered for part in version.population):
+            problems.append(
+                file.error((*here, "population"), "must hold registered: true among its conditions")
+            )
+        if not definition.of_patients and version.population:
+            problems.append(file.error((*here, "population"), "appointments are all counted"))
+    if previous is not None and previous.to is not None:
+        problems.append(
+            file.error(
+                ("versions", len(definition.versions) - 1, "to"), "the last version has no to"
+            )
+        )
+    names = [version.version for version in definition.versions]
+    if len(set(names)) != len(names):
+        problems.append(file.error(("versions",), "two versions have one name"))
+    if list(definition.bands) != sorted(set(definition.bands)):
+        problems.append(file.error(("bands",), "the edges must rise"))
+    if definition.payment and definition.payment[0] >= definition.payment[1]:
+        problems.append(file.error(("payment",), "the range must rise"))
+    if problems:
+        raise DefinitionError("\n".join(problems))
+
+
+def _unreachable(rules: Sequence[Rule] | None, path: _Path, file: _File) -> Iterable[str]:
+    if rules is None:
+        return
+    if not rules:
+        yield file.error(path, "there are no rules")
+        return
+    seen: list[Condition] = []
+    for n, rule in enumerate(rules):
+        if rule.when is None:
+            if n + 1 < len(rules):
+                yield file.error((*path, n + 1), f"never reached: {rule.name!r} always applies")
+            return
+        if rule.when in seen:
+            yield file.error((*path, n), "never reached: an earlier rule has the same condition")
+        seen.append(rule.when)
+    yield file.error(
+        (*path, len(rules) - 1), "the last rule must always apply: it must have no when"
+    )
+
+
+class DefinitionSet:
+    """The definitions that a service runs, with the code list they are computed with. Immutable."""
+
+    def __init__(
+        self,
+        definitions: Iterable[Definition],
+        readings: Mapping[str, ReadingDefinition],
+        codes: CodeList,
+    ) -> None:
+        self.all = tuple(sorted(definitions, key=lambda definition: definition.id))
+        self.indicators: tuple[IndicatorId, ...] = tuple(IndicatorId(d.id) for d in self.all)
+        """In one fixed order: by id."""
+        self.readings = dict(readings)
+        self.codes = codes
+        self.codes_version = codes.version
+        text = json.dumps(
+            {
+                "codes": codes.version,
+                "definitions": [d.model_dump(mode="json", by_alias=True) for d in self.all],
+                "readings": {
+                    name: found.model_dump(mode="json") for name, found in self.readings.items()
+                },
+            },
+            sort_keys=True,
+        )
+        self.hash = hashlib.sha256(text.encode()).digest()[:8]
+        """8 bytes. Equal only where definitions, readings and code list are."""
+        self.hash_text = self.hash.hex()
+        self._by_id = {definition.id: definition for definition in self.all}
+
+    def __getitem__(self, indicator: str) -> Definition:
+        """KeyError for an unknown id."""
+        return self._by_id[indicator]
+
+    def __contains__(self, indicator: object) -> bool:
+        return indicator in self._by_id
+
+    def version_on(self, indicator: str, day: int) -> str:
+        return self._by_id[indicator].version_on(day).version
+
+    def clusters(self, indicator: str) -> frozenset[str]:
+        """Every cluster that any version of the indicator looks at."""
+        return frozenset(
+            use.cluster
+            for version in self._by_id[indicator].versions
+            for use in uses_of(version, self.readings)
+        )
+
+    def demonstration_only(self, indicator: str) -> frozenset[str]:
+        """The indicator's clusters of which a code is a stand-in or from memory; a figure that
+        rests on any is for demonstration only, and pages must say so."""
+        return self.clusters(indicator) & self.codes.demonstration_clusters()
+
+
+def load_texts(files: Mapping[str, str], codes: CodeList) -> DefinitionSet:
+    """Definitions from ``{file name: text}``. Raises DefinitionError with every mistake found."""
+    context = {"clusters": codes.clusters, "readings": frozenset[str]()}
+    problems: list[str] = []
+    readings: dict[str, ReadingDefinition] = {}
+    if READINGS_FILE in files:
+        file = _File(READINGS_FILE, files[READINGS_FILE])
+        try:
+            readings = Readings.model_validate(file.data, context=context).readings
+        except ValidationError as error:
+            raise file.errors(error) from error
+    context["readings"] = frozenset(readings)
+    definitions: dict[str, Definition] = {}
+    for name, text in sorted(files.items()):
+        if name == READINGS_FILE:
+            continue
+        try:
+            file = _File(name, text)
+            definition = Definition.model_validate(file.data, context=context)
+            _check(definition, file)
+            if definition.id in definitions:
+                raise DefinitionError(file.error(("id",), "another file has this id"))
+            if name.rsplit(".", 1)[0] != definition.id:
+                raise DefinitionError(file.error(("id",), "the file must be named after it"))
+        except ValidationError as error:
+            problems.append(str(file.errors(error)))
+        except DefinitionError as error:
+            problems.append(str(error))
+        else:
+            definitions[definition.id] = definition
+    if any(BLOOD_PRESSURE in text for text in files.values()):
+        for pair in pair_readings():
+            problems.extend(
+                f"{READINGS_FILE}:1: readings: blood-pressure needs a reading {part}"
+                for part in pair
+                if part not in readings
+            )
+    if problems:
+        raise DefinitionError("\n".join(problems))
+    return DefinitionSet(definitions.values(), readings, codes)
+
+
+def load_directory(directory: Path, codes: CodeList | None = None) -> DefinitionSet:
+    """Every ``*.yaml`` of a directory; the shipped code list unless another is given."""
+    files = {path.name: path.read_text("utf-8") for path in directory.glob("*.yaml")}
+    return load_texts(files, codes or shipped())
+
+
+@lru_cache(maxsize=1)
+def shipped_definitions() -> DefinitionSet:
+    """The twelve indicators that come with Peerview, with the shipped code list."""
+    with resources.as_file(resources.files("peerview_compute") / "indicators") as directory:
+        return load_directory(directory)
