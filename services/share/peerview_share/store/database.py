@@ -1,0 +1,104 @@
+"""The engine, and the two kinds of transaction that there are."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Database:
+    """Share's database: SQLite (write-ahead log) or PostgreSQL, with the same code on both."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine: Engine = create_engine(url, **_options(url))
+        if self.engine.dialect.name == "sqlite":
+            _prepare_sqlite(self.engine)
+        self._writing = self.engine.execution_options(writing=True)
+
+    def migrate(self) -> None:
+        """Bring the tables to the newest version."""
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self._writing.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                # replicas that start at once take turns
+                connection.execute(text("SELECT pg_advisory_xact_lock(7338410)"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction: all of it, or nothing. On SQLite it waits its turn before it reads."""
+        with self._writing.begin() as connection:
+            yield connection
+
+    def answers(self) -> bool:
+        """Raises what the driver raises when it does not."""
+        with self.read() as connection:
+            return connection.execute(text("SELECT 1")).scalar_one() == 1
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def upsert(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    update: Sequence[str] = (),
+    newer: str | None = None,
+) -> None:
+    """Insert; where the primary key is there, update the columns ``update``, or leave the row.
+
+    With ``newer``, an update is made only when that column grows.
+    """
+    if not rows:
+        return
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(table)
+    keys = [column.name for column in table.primary_key]
+    if update:
+        where = statement.excluded[newer] > table.c[newer] if newer else None
+        statement = statement.on_conflict_do_update(
+            index_elements=keys,
+            set_={name: statement.excluded[name] for name in update},
+            where=where,
+        )
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=keys)
+    connection.execute(statement, list(rows))
+
+
+def _options(url: str) -> dict[str, Any]:
+    if url.startswith("sqlite"):
+        return {"connect_args": {"timeout": 15, "check_same_thread": False}}
+    return {"pool_pre_ping": True}
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _: Any) -> None:
+        # transactions are begun below, not by the driver's own guesses
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        # a withdrawal that was answered must survive a power cut
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writing = connection.get_execution_options().get("writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

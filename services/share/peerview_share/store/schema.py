@@ -1,0 +1,212 @@
+"""The tables. Times are milliseconds UTC, days are days since 1970-01-01, documents are JSON text.
+
+``migrations/`` builds the same; a test compares them.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+# SQLite numbers rows by itself only for a column that is exactly INTEGER
+Sequence = BigInteger().with_variant(Integer, "sqlite")
+
+state = Table(
+    "state",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    # grows with every change of an agreement; replicas poll it
+    Column("revision", BigInteger, nullable=False),
+    Column("published_epoch", Integer),
+    Column("ticked_day", Integer),
+)
+
+agreements = Table(
+    "agreements",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("network", String(64), nullable=False),
+    Column("document", Text, nullable=False),
+    Column("terms_hash", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", String(255), nullable=False),
+)
+
+parties = Table(
+    "parties",
+    metadata,
+    Column("agreement", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("ods", String(10), primary_key=True),
+    Column("joined_at", BigInteger, nullable=False),
+    Column("withdrawn_at", BigInteger),
+    Column("suspended_at", BigInteger),
+    # what this party allows, where it is less than the agreement does
+    Column("limits", Text, nullable=False),
+)
+
+signatures = Table(
+    "signatures",
+    metadata,
+    Column("agreement", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("ods", String(10), primary_key=True),
+    Column("signatory", String(255), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("role", String(64), nullable=False),
+    Column("terms_hash", String(64), nullable=False),
+    Column("signed_at", BigInteger, nullable=False),
+)
+
+agreement_history = Table(
+    "agreement_history",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("agreement", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("event", String(32), nullable=False),
+    Column("ods", String(10)),
+    Column("by", String(255), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Index("agreement_history_agreement", "agreement"),
+)
+
+live_values = Table(
+    "live_values",
+    metadata,
+    Column("practice", String(10), primary_key=True),
+    Column("indicator", String(64), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+)
+
+offsets = Table(
+    "offsets",
+    metadata,
+    Column("topic", String(249), primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    # the next offset to read
+    Column("next", BigInteger, nullable=False),
+)
+
+epochs = Table(
+    "epochs",
+    metadata,
+    # the number of the cut, which is the number of the epoch
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("cut_id", String(64), nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("deadline", BigInteger, nullable=False),
+    Column("sent_at", BigInteger),
+    Column("closed_at", BigInteger),
+    Column("publish_at", BigInteger),
+    Column("published_at", BigInteger),
+    Column("rules", String(16), nullable=False),
+)
+
+snapshot_chunks = Table(
+    "snapshot_chunks",
+    metadata,
+    Column("practice", String(10), primary_key=True),
+    Column("cut", Integer, primary_key=True, autoincrement=False),
+    Column("attempt", String(64), primary_key=True),
+    Column("chunk", Integer, primary_key=True, autoincrement=False),
+    Column("record", LargeBinary, nullable=False),
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("practice", String(10), primary_key=True),
+    Column("cut", Integer, primary_key=True, autoincrement=False),
+    Column("as_of", Integer, nullable=False),
+    Column("data_through", BigInteger, nullable=False),
+    Column("definitions", String(128), nullable=False),
+    # the body, compressed with zlib
+    Column("body", LargeBinary, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+)
+
+cells = Table(
+    "cells",
+    metadata,
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("practice", String(10), primary_key=True),
+    Column("indicator", String(64), primary_key=True),
+    Column("state", String(32), nullable=False),
+    Column("version", String(32), nullable=False),
+    Column("numerator", BigInteger),
+    Column("denominator", BigInteger),
+    Column("value", Float),
+    Column("as_of", Integer),
+    Column("released_epoch", Integer),
+    Column("released_day", Integer),
+    # its snapshot was released at this epoch, shown or suppressed, and stays in the gate
+    Column("is_release", Boolean, nullable=False),
+    # for the subject practice alone
+    Column("reason", String(32)),
+    Index("cells_history", "practice", "indicator", "epoch"),
+)
+
+disclosures = Table(
+    "disclosures",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("subject", String(10), nullable=False),
+    Column("viewer", String(10), nullable=False),
+    Column("network", String(64), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    # JSON list: what was shown under this agreement
+    Column("indicators", Text, nullable=False),
+    Column("agreement", String(64), nullable=False),
+    Column("agreement_version", Integer, nullable=False),
+    # the subject of the caller's token
+    Column("reader", String(255), nullable=False),
+    # api, page or topic
+    Column("channel", String(16), nullable=False),
+    Index("disclosures_subject", "subject", "seq"),
+)
+
+published_views = Table(
+    "published_views",
+    metadata,
+    Column("topic", String(249), primary_key=True),
+    Column("key", String(128), primary_key=True),
+    # SHA-256 of the value sent; empty while a send is not acknowledged
+    Column("digest", String(64), nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("topic", String(249), nullable=False),
+    Column("key", String(128), nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("value", LargeBinary, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
