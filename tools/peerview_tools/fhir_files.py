@@ -1,0 +1,136 @@
+"""FHIR files as people have them: NDJSON, or one Bundle or resource; plain, gzip or zstd."""
+
+import gzip
+import io
+import json
+import zlib
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, Final
+
+import zstandard
+
+LINES: Final = (".ndjson", ".jsonl")
+PACKED: Final = (".gz", ".zst")
+_BOM: Final = b"\xef\xbb\xbf"
+
+Report = Callable[[str, str], None]
+"""Is told ``(place, reason)`` of what cannot be read."""
+
+
+class UnreadableFileError(RuntimeError):
+    """A file that is not there, may not be read, or is damaged; the message names it."""
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """The file's content, unpacked as its name says. Raises OSError."""
+    if path.suffix == ".gz":
+        return gzip.open(path, "rb")
+    if path.suffix == ".zst":
+        raw = path.open("rb")
+        reader = zstandard.ZstdDecompressor().stream_reader(
+            raw, read_across_frames=True, closefd=True
+        )
+        return io.BufferedReader(reader)
+    return path.open("rb")
+
+
+def is_lines(path: Path) -> bool:
+    """Whether the name alone says that it is NDJSON."""
+    name = path.with_suffix("") if path.suffix in PACKED else path
+    return name.suffix in LINES
+
+
+class Documents:
+    """The parsed documents of files, in order. Each iteration reads and parses them anew.
+
+    What is no JSON is told to ``report`` the first time, and left out. ``place(n)`` says where the
+    n-th document stood. Raises UnreadableFileError.
+    """
+
+    def __init__(self, paths: Sequence[Path], report: Report) -> None:
+        self._paths = list(paths)
+        self._report = report
+        self._files = array("l")
+        self._lines = array("l")
+        self._known = False
+        self.broken = 0
+        """How many documents were no JSON."""
+
+    def place(self, number: int) -> str:
+        return f"{self._paths[self._files[number]]}:{self._lines[number]}"
+
+    def __iter__(self) -> Iterator[object]:
+        first, self._known = not self._known, True
+        for n, path in enumerate(self._paths):
+            for line, document in self._documents(path, first):
+                if first:
+                    self._files.append(n)
+                    self._lines.append(line)
+                yield document
+
+    def _documents(self, path: Path, first: bool) -> Iterator[tuple[int, object]]:
+        try:
+            if not is_lines(path):
+                with open_bytes(path) as file:
+                    whole = file.read()
+                try:
+                    yield 1, parse(whole)
+                    return
+                except ValueError as error:
+                    if not _looks_like_lines(whole):
+                        self._broken(f"{path}:{getattr(error, 'lineno', 1)}", str(error), first)
+                        return
+                yield from self._parsed_lines(path, io.BytesIO(whole), first)
+                return
+            with open_bytes(path) as file:
+                yield from self._parsed_lines(path, file, first)
+        except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise UnreadableFileError(f"cannot read {path}: {reason or error}") from error
+
+    def _parsed_lines(
+        self, path: Path, file: IO[bytes], first: bool
+    ) -> Iterator[tuple[int, object]]:
+        for number, line in enumerate(file, 1):
+            if not line.strip() or line.strip() == _BOM:
+                continue
+            try:
+                document = parse(line)
+            except ValueError as error:
+                self._broken(f"{path}:{number}", str(error), first)
+                continue
+            yield number, document
+
+    def _broken(self, place: str, reason: str, first: bool) -> None:
+        if first:
+            self.broken += 1
+            self._report(place, f"not JSON: {reason}")
+
+
+def parse(data: bytes) -> Any:
+    """One JSON value. ValueError (with ``lineno`` where that is known) when it is none."""
+    try:
+        text = data.removeprefix(_BOM).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 at byte {error.start + 1}") from error
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _looks_like_lines(whole: bytes) -> bool:
+    """Whether one of the first lines is a JSON object by itself."""
+    for line in whole.removeprefix(_BOM).splitlines()[:20]:
+        try:
+            if isinstance(parse(line), dict):
+                return True
+        except ValueError:
+            continue
+    return False
