@@ -11,7 +11,7 @@ CODE := libs services tools tests
 # mypy is strict on the pure cores and on what all services share
 CORES := $(wildcard libs/common/peerview_common services/compute/peerview_compute/model \
 	services/share/peerview_share/disclosure)
-TYPED_MODULES := $(wildcard tools/peerview_tools/*broker*.py)
+TYPED_MODULES := $(wildcard tools/peerview_tools/*broker*.py tools/peerview_tools/kafka_*.py)
 
 .PHONY: help
 help: ## list the targets

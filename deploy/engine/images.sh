@@ -74,7 +74,7 @@ if ! there apache/kafka:4.1.1 "$KAFKA"; then
   base
   rm -rf "$WORK/kafka"; cp -r "$HERE/images/kafka" "$WORK/kafka"
   mvn -q -B -Dstyle.color=never -f "$WORK/kafka/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
-    -DoutputDirectory="$WORK/kafka/libs" >&2
+    -DoutputDirectory="$WORK/kafka/libs" >"$WORK/maven.log" || { tail -20 "$WORK/maven.log" >&2; exit 1; }
   build apache/kafka:4.1.1 "$WORK/kafka" "$KAFKA"
 fi
 if ! there postgres:15 "$POSTGRES"; then

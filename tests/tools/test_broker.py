@@ -11,10 +11,18 @@ from xml.etree import ElementTree
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
-from kafka.admin import KafkaAdminClient
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    KafkaAdminClient,
+    ResourcePattern,
+    ResourceType,
+)
 
 from peerview_tools.broker import BrokerUnavailableError, GivenBroker, JvmBroker, chosen_kind
-from peerview_tools.jvm_broker import POM, free_port
+from peerview_tools.jvm_broker import free_port
+from peerview_tools.kafka_jars import POM
 from peerview_tools.kafka_settings import KAFKA_IMAGE, KAFKA_VERSION, as_container_environment
 from tests.support.brokers import TestBroker
 from tests.support.databases import TestDatabase
@@ -44,12 +52,13 @@ def produce(bootstrap: str, topic: str, value: bytes) -> None:
         producer.close()
 
 
-def consume(bootstrap: str, topic: str, count: int) -> list[bytes]:
+def consume(bootstrap: str, topic: str, count: int, **login: str) -> list[bytes]:
     consumer = KafkaConsumer(
         topic,
         bootstrap_servers=bootstrap,
         auto_offset_reset="earliest",
         consumer_timeout_ms=20_000,
+        **login,
     )
     try:
         return [record.value for _, record in zip(range(count), consumer, strict=False)]
@@ -104,6 +113,31 @@ def test_data_in_a_given_directory_outlive_the_broker(tmp_path: Path, topic_pref
         produce(first.bootstrap, topic, b"kept")
     with JvmBroker(tmp_path) as second:
         assert consume(second.bootstrap, topic, 1) == [b"kept"]
+
+
+@pytest.mark.broker
+def test_a_user_reads_only_what_an_acl_grants(topic_prefix: str) -> None:
+    granted, other = f"{topic_prefix}granted", f"{topic_prefix}other"
+    with JvmBroker(users={"viewer": "secret"}) as broker:
+        for topic in (granted, other):
+            create_topic(broker.bootstrap, topic)
+            produce(broker.bootstrap, topic, b"released")
+        admin = KafkaAdminClient(bootstrap_servers=broker.bootstrap)
+        resource = ResourcePattern(ResourceType.TOPIC, granted)
+        permit = ACLPermissionType.ALLOW
+        admin.create_acls([ACL("User:viewer", "*", ACLOperation.READ, permit, resource)])
+        admin.close()
+        login = {
+            "security_protocol": "SASL_PLAINTEXT",
+            "sasl_mechanism": "SCRAM-SHA-256",
+            "sasl_plain_username": "viewer",
+            "sasl_plain_password": "secret",
+        }
+        assert broker.login_bootstrap is not None
+        assert consume(broker.login_bootstrap, granted, 1, **login) == [b"released"]
+        viewer = KafkaAdminClient(bootstrap_servers=broker.login_bootstrap, **login)
+        assert viewer.list_topics() == [granted]
+        viewer.close()
 
 
 @pytest.mark.broker

@@ -6,8 +6,6 @@ on the same data and ports.
 
 import base64
 import contextlib
-import fcntl
-import os
 import random
 import shutil
 import signal
@@ -16,15 +14,15 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
 from peerview_tools.broker_ready import BrokerUnavailableError, Say, say_on_stderr, wait_until_ready
-from peerview_tools.kafka_settings import KAFKA_VERSION, SETTINGS
+from peerview_tools.kafka_jars import kafka_jars
+from peerview_tools.kafka_settings import KAFKA_VERSION, LOGIN_SETTINGS, SETTINGS
 
-POM: Final = Path(__file__).resolve().parents[2] / "deploy" / "kafka-local" / "pom.xml"
 HOST: Final = "127.0.0.1"
 START_DEADLINE_SECONDS: Final = 60.0
 STOP_GRACE_SECONDS: Final = 15.0
@@ -38,47 +36,6 @@ case "$(tr '\\0' ' ' </proc/"$1"/cmdline 2>/dev/null || ps -p "$1" -o args=)" in
 esac
 [ -z "$2" ] || rm -rf "$2"
 """
-
-
-def cache_dir() -> Path:
-    """Where what is fetched once stays: `PEERVIEW_CACHE`, else `~/.cache/peerview`."""
-    return Path(os.environ.get("PEERVIEW_CACHE") or Path.home() / ".cache" / "peerview")
-
-
-def kafka_jars(say: Say = say_on_stderr) -> Path:
-    """The directory of Kafka's jars, fetched from Maven Central the first time (43 MB).
-
-    Two processes that ask at once take turns; a directory that is there is complete.
-    """
-    target = cache_dir() / f"kafka-{KAFKA_VERSION}"
-    if target.is_dir():
-        return target
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise BrokerUnavailableError(
-            "Maven (mvn) is needed once, to fetch Kafka's jars; or set PEERVIEW_KAFKA to a broker"
-        )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with (target.parent / "kafka.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if target.is_dir():
-            return target
-        say(f"fetching Kafka {KAFKA_VERSION} with Maven into {target} (43 MB, once)")
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            part = Path(scratch) / "jars"
-            command = [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
-            fetched = subprocess.run(
-                [*command, "-DincludeScope=runtime", f"-DoutputDirectory={part}"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            if fetched.returncode != 0:
-                raise BrokerUnavailableError(f"Maven could not fetch Kafka:\n{fetched.stdout}")
-            part.rename(target)
-    return target
 
 
 def free_port() -> int:
@@ -105,8 +62,9 @@ class JvmBroker:
 
     It runs in its own session, so Ctrl-C on the terminal reaches us and not the broker: services
     can finish their work before `stop()`. Without `data_dir` its data go when it stops; with one
-    they stay, and a later broker on the same directory has them. `properties` override SETTINGS;
-    `scram_users` (`SCRAM-SHA-256=[name=...,password=...]`) exist from the first start.
+    they stay, and a later broker on the same directory has them. `properties` override SETTINGS.
+    `users` (name to password) log in by SCRAM-SHA-256 at `login_bootstrap`, and may do only what an
+    ACL grants them; without `users` there is no such listener and no authorizer.
     """
 
     kind: Literal["jvm"] = "jvm"
@@ -116,7 +74,7 @@ class JvmBroker:
         data_dir: Path | None = None,
         *,
         properties: Mapping[str, str] | None = None,
-        scram_users: Sequence[str] = (),
+        users: Mapping[str, str] | None = None,
         port: int | None = None,
         heap: str = "512m",
         say: Say = say_on_stderr,
@@ -131,15 +89,16 @@ class JvmBroker:
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="peerview-kafka-"))
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.log_file = self.data_dir / "broker.log"
-        self._port, self._controller_port = port or free_port(), free_port()
-        self.bootstrap = f"{HOST}:{self._port}"
+        self._controller_port = free_port()
+        self.bootstrap = f"{HOST}:{port or free_port()}"
+        self.login_bootstrap = f"{HOST}:{free_port()}" if users else None
         self._cluster = new_cluster_id()
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
         self.startup_seconds = 0.0
         try:
             self._configure(properties or {})
-            self._format(scram_users)
+            self._format(users or {})
             self.start()
         except BaseException:
             self.stop()
@@ -228,29 +187,36 @@ class JvmBroker:
         return self._process
 
     def _configure(self, properties: Mapping[str, str]) -> None:
-        listen = f"PLAINTEXT://{self.bootstrap}"
+        clients = f"PLAINTEXT://{self.bootstrap}"
+        if self.login_bootstrap:
+            clients += f",LOGIN://{self.login_bootstrap}"
         controller = f"{HOST}:{self._controller_port}"
         settings = SETTINGS | {
             "controller.quorum.voters": f"1@{controller}",
-            "listeners": f"{listen},CONTROLLER://{controller}",
-            "advertised.listeners": listen,
+            "listeners": f"{clients},CONTROLLER://{controller}",
+            "advertised.listeners": clients,
             "inter.broker.listener.name": "PLAINTEXT",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": (
+                "PLAINTEXT:PLAINTEXT,LOGIN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT"
+            ),
             "log.dirs": str(self.data_dir / "log"),
         }
+        if self.login_bootstrap:
+            settings |= LOGIN_SETTINGS
         lines = [f"{name}={value}" for name, value in (settings | dict(properties)).items()]
         self._properties_file.write_text("\n".join(lines) + "\n")
 
-    def _format(self, scram_users: Sequence[str]) -> None:
+    def _format(self, users: Mapping[str, str]) -> None:
         """Give new storage its identity; storage that has one is left as it is."""
         identity = self.data_dir / "log" / "meta.properties"
         if identity.exists():
             lines = identity.read_text().splitlines()
             self._cluster = next(s.partition("=")[2] for s in lines if s.startswith("cluster.id="))
             return
-        users = [argument for user in scram_users for argument in ("--add-scram", user)]
+        scram = [f"SCRAM-SHA-256=[name={name},password={word}]" for name, word in users.items()]
+        adding = [argument for user in scram for argument in ("--add-scram", user)]
         where = ["-c", str(self._properties_file)]
-        self._tool("kafka.tools.StorageTool", "format", "-t", self._cluster, *where, *users)
+        self._tool("kafka.tools.StorageTool", "format", "-t", self._cluster, *where, *adding)
 
     def _tool(self, *arguments: str) -> None:
         with self.log_file.open("ab") as log:

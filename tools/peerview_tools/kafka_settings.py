@@ -33,6 +33,18 @@ SETTINGS: Final[dict[str, str]] = {
     "log.index.size.max.bytes": str(1024 * 1024),
 }
 
+# A second listener on which clients say who they are, and rights by topic. Whoever comes by the
+# plain listener is the operator.
+LOGIN_SETTINGS: Final[dict[str, str]] = {
+    "sasl.enabled.mechanisms": "SCRAM-SHA-256",
+    "listener.name.login.scram-sha-256.sasl.jaas.config": (
+        "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+    ),
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "false",
+    "super.users": "User:ANONYMOUS",
+}
+
 
 def as_container_environment(settings: dict[str, str]) -> dict[str, str]:
     """The same settings as the apache/kafka image reads them: `a.b` becomes `KAFKA_A_B`."""
