@@ -1,5 +1,6 @@
 """Topics: their names, keys and retention, in one place, and how they are provisioned."""
 
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -93,6 +94,14 @@ def topic_name(prefix: str, topic: Topic) -> str:
 def peer_view_topic(prefix: str, network: str, viewer: str) -> str:
     """The topic that one viewer of one network may read, and nobody else."""
     return f"{prefix}peer-views.{network}.{viewer}"
+
+
+def practice_partition(practice: str, partitions: int) -> int:
+    """The partition of everything that is about a practice: CRC-32 of its ODS code.
+
+    Given explicitly by every producer, so that clients with other default hashes agree.
+    """
+    return zlib.crc32(practice.encode()) % partitions
 
 
 def provision(
