@@ -1,0 +1,5 @@
+"""``python -m peerview_compute``"""
+
+from peerview_compute.main import main
+
+main()

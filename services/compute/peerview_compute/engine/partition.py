@@ -1,0 +1,329 @@
+"""What one partition knows and decides: its practices' tallies, the as-of day, the work of a tick.
+
+No Kafka and no clock in here: changes go in, and the records to be written come out. The invariant
+is the core's contract of the tally (``model.core``): a practice's tally is at every moment the sum of
+what its stored states count, and is true for the as-of day once the practice has nothing due.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from peerview_common.changes import PatientChange
+from peerview_common.days import day_text, iso_millis
+from peerview_common.snapshots import build_body, origin_hash
+from peerview_common.values import IndicatorValue, Position, encode_value, value_key
+from peerview_compute.engine.records import (
+    Marker,
+    Notes,
+    encode,
+    marker_key,
+    notes_key,
+    patient_key,
+)
+from peerview_compute.engine.states import PartitionStates, PracticeStates
+from peerview_compute.model.core import NEVER, Applied, Core, Peek
+
+NOT_EVALUATED: Final = -(2**40)
+"""The due day of a patient whom these definitions have never been applied to."""
+
+
+MAX_STATE_BYTES: Final = 950_000
+"""A larger state would not fit into a record of the topic."""
+
+
+class StateTooLarge(ValueError):
+    """A patient's state does not fit into a record."""
+
+
+class Write(NamedTuple):
+    """A record of ``patient.state`` or ``indicator.values`` to be sent."""
+
+    key: bytes
+    value: bytes
+
+
+class Failure(NamedTuple):
+    """A patient on whom work failed."""
+
+    practice: str
+    patient: bytes
+    error: Exception
+
+
+class Practice:
+    """One practice's figures, held in step with its stored states."""
+
+    __slots__ = ("code", "due", "objected", "pending", "states", "tally", "unsettled")
+
+    def __init__(self, code: str, states: PracticeStates, core: Core) -> None:
+        self.code = code
+        self.states = states
+        self.tally = core.tally()
+        self.objected = 0
+        self.due: dict[int, set[bytes]] = {}
+        """Patients by the day on which they must be refreshed. A patient may also be in buckets that
+        no longer hold: refreshing somebody who needs none is cheap, looking for them is not."""
+        self.pending: list[bytes] = []
+        """Patients of the present tick still to be refreshed."""
+        self.unsettled = False
+        """The tick has not got through this practice: its tally is not yet true for the day."""
+
+    def count(self, peek: Peek, sign: int = 1) -> None:
+        self.tally.add(peek.contributions, sign)
+        self.objected += sign * peek.objected
+
+    def move(self, applied: Applied) -> None:
+        self.tally.replace(applied.before, applied.after)
+        self.objected += applied.objected_after - applied.objected_before
+
+    def put_due(self, day: int, patient: bytes) -> None:
+        if day < NEVER:
+            bucket = self.due.get(day)
+            if bucket is None:
+                bucket = self.due[day] = set()
+            bucket.add(patient)
+
+
+class Partition:
+    def __init__(self, states: PartitionStates, core: Core) -> None:
+        """Count what recovery read; evaluates nobody. Patients whose caches do not hold for the
+        as-of day are due, and ``work`` brings them up to date."""
+        self.number = states.number
+        self.core = core
+        self.states = states
+        self.evaluations = 0
+        self._unsettled: dict[str, Practice] = {}
+        self.practices: dict[str, Practice] = {}
+        newest = states.marker.as_of
+        for code, stored in states.practices.items():
+            practice = self.practices[code] = Practice(code, stored, core)
+            for patient, value in stored.patients.items():
+                peek = core.peek(value)
+                practice.count(peek)
+                if peek.cache is not None:
+                    practice.put_due(peek.next_change, patient)
+                    if newest is None or peek.cache.as_of > newest:
+                        newest = peek.cache.as_of
+                elif not peek.empty:
+                    practice.put_due(NOT_EVALUATED, patient)
+        if newest != states.marker.as_of:
+            # a marker can be lost to an older one; no state is ever ahead of the tick
+            states.marker = states.marker.join(Marker(as_of=newest))
+        if newest is not None:
+            unfinished = states.marker.done != newest
+            for practice in self.practices.values():
+                if unfinished or any(day <= newest for day in practice.due):
+                    self._unsettle(practice)
+
+    # -- what it is about
+
+    @property
+    def marker(self) -> Marker:
+        return self.states.marker
+
+    @property
+    def as_of(self) -> int | None:
+        return self.states.marker.as_of
+
+    @property
+    def patients(self) -> int:
+        return sum(len(practice.states.patients) for practice in self.practices.values())
+
+    @property
+    def settled(self) -> bool:
+        """Every tally is true for the as-of day."""
+        return not self._unsettled
+
+    def practice(self, code: str) -> Practice:
+        found = self.practices.get(code)
+        if found is None:
+            found = self.practices[code] = Practice(code, self.states.practice(code), self.core)
+        return found
+
+    def mark(self, update: Marker) -> Write:
+        """Join ``update`` into the marker."""
+        self.states.marker = self.states.marker.join(update)
+        return Write(marker_key(self.number), encode(self.states.marker))
+
+    # -- changes
+
+    def apply(self, practice: Practice, change: PatientChange) -> Write | None:
+        """Take in one patient's part. Raises whatever the core raises, or StateTooLarge, with nothing
+        changed."""
+        patients = practice.states.patients
+        patient = change.patient
+        applied = self.core.apply(patients.get(patient), change, self.as_of)
+        if len(applied.stored) > MAX_STATE_BYTES:
+            raise StateTooLarge(f"a state of {len(applied.stored)} bytes")
+        return self._store(practice, patient, applied, new=patient not in patients)
+
+    def rekey(self, practice: Practice, old: bytes, new: bytes, old_source: str) -> list[Write]:
+        """Join the patient ``old`` into ``new``; an empty marker stays under the old key."""
+        patients = practice.states.patients
+        source = patients.get(old)
+        if source is None or old == new:
+            return []
+        applied = self.core.rekey(
+            source, patients.get(new), old_key=old, old_source=old_source, day=self.as_of
+        )
+        emptied = self.core.empty(source) if not self.core.peek(source).empty else None
+        writes = [self._store(practice, new, applied, new=new not in patients)]
+        if emptied is not None:
+            writes.append(self._store(practice, old, emptied, new=False))
+        return [write for write in writes if write is not None]
+
+    def note(self, practice: Practice, update: Notes) -> Write | None:
+        """Join ``update`` into what is known of a practice's feed."""
+        known = practice.states.notes
+        practice.states.notes = known.join(update)
+        if practice.states.notes == known:
+            return None
+        return Write(notes_key(practice.code), encode(practice.states.notes))
+
+    def _store(
+        self, practice: Practice, patient: bytes, applied: Applied, new: bool
+    ) -> Write | None:
+        practice.move(applied)
+        self.evaluations += applied.evaluations
+        day = applied.next_change
+        practice.put_due(NOT_EVALUATED if self.as_of is None else day, patient)
+        if not applied.changed and not new:
+            return None
+        practice.states.patients[patient] = applied.stored
+        return Write(patient_key(practice.code, patient), applied.stored)
+
+    # -- ticks
+
+    def tick(self, day: int, offset: int) -> Write | None:
+        """Begin the day ``day``: every practice is unsettled until ``work`` got through it. None for
+        a day that is not after the as-of day."""
+        if self.as_of is not None and day <= self.as_of:
+            return None
+        write = self.mark(Marker(as_of=day, ticked=offset))
+        for practice in self.practices.values():
+            self._unsettle(practice)
+        return write
+
+    def prefer(self, practice: Practice) -> None:
+        """Let ``work`` take this practice next."""
+        if practice.unsettled and next(iter(self._unsettled)) != practice.code:
+            del self._unsettled[practice.code]
+            self._unsettled = {practice.code: practice, **self._unsettled}
+
+    def work(self, until: float) -> tuple[list[Write], Practice | None, list[Failure]]:
+        """Refresh patients who are due, of one practice, until ``time.perf_counter()`` reaches
+        ``until``. Returns what to write, and the practice once nobody of it is due any more."""
+        as_of = self.as_of
+        if as_of is None or not self._unsettled:
+            return [], None, []
+        practice = next(iter(self._unsettled.values()))
+        writes: list[Write] = []
+        failures: list[Failure] = []
+        pending, patients = practice.pending, practice.states.patients
+        self._collect(practice, as_of)
+        while pending:
+            patient = pending.pop()
+            stored = patients.get(patient)
+            if stored is None:
+                continue
+            try:
+                applied = self.core.refresh(stored, as_of)
+            except Exception as error:
+                failures.append(Failure(practice.code, patient, error))
+                # it is tried again at the next tick
+                practice.put_due(as_of + 1, patient)
+                continue
+            write = self._store(practice, patient, applied, new=False)
+            if write is not None:
+                writes.append(write)
+            if time.perf_counter() >= until:
+                break
+        if pending:
+            return writes, None, failures
+        practice.unsettled = False
+        del self._unsettled[practice.code]
+        return writes, practice, failures
+
+    def _unsettle(self, practice: Practice) -> None:
+        practice.unsettled = True
+        self._unsettled[practice.code] = practice
+
+    def _collect(self, practice: Practice, as_of: int) -> None:
+        for day in [day for day in practice.due if day <= as_of]:
+            practice.pending.extend(practice.due.pop(day))
+
+    # -- figures
+
+    def values(self, practice: Practice) -> list[Write]:
+        """All the practice's values: a function of its states, its notes and the marker alone, so
+        that whoever computes them again gets the same bytes."""
+        as_of = self.as_of
+        if as_of is None or practice.unsettled:
+            return []
+        definitions = self.core.definitions
+        notes = practice.states.notes
+        text, through = day_text(as_of), iso_millis(notes.data_through)
+        position = Position(self.number, max(notes.position, self.marker.ticked))
+        return [
+            Write(
+                value_key(practice.code, indicator),
+                encode_value(
+                    IndicatorValue(
+                        practice=practice.code,
+                        indicator=indicator,
+                        version=definitions.version_on(indicator, as_of),
+                        definitions=definitions.hash_text,
+                        as_of=text,
+                        data_through=through,
+                        denominator=counts.denominator,
+                        numerator=counts.numerator,
+                        met=counts.met,
+                        miss=counts.miss,
+                        exception=counts.exception,
+                        excluded=counts.excluded,
+                        objected=practice.objected,
+                        source=position,
+                    )
+                ),
+            )
+            for indicator, counts in zip(definitions.indicators, practice.tally.counts, strict=True)
+        ]
+
+    def snapshot(self, practice: Practice, day: int, key: bytes) -> Iterator[bytes | None]:
+        """The body of a release cut's snapshot: None after each patient, the body at the end.
+
+        Its contributions are those that the tally adds up, where ``day`` is the as-of day; for an
+        earlier day every patient is evaluated as of it, and nothing of that is kept.
+        """
+        core = self.core
+        found: list[dict[int, tuple[int, int]]] = [{} for _ in core.definitions.indicators]
+        gps: set[bytes] = set()
+        current = day == self.as_of
+        for patient, stored in list(practice.states.patients.items()):
+            peek = core.peek(stored)
+            if not peek.empty:
+                counted = peek.contributions if current else core.refresh(stored, day).after
+                gps |= core.gps(stored, day)
+                # of several origins everybody takes the first
+                origin = origin_hash(key, min(peek.origins, default=patient))
+                for place, (_, denominator, numerator) in zip(found, counted, strict=True):
+                    if denominator > 0:
+                        more = place.get(origin, (0, 0))
+                        place[origin] = (more[0] + denominator, more[1] + numerator)
+            yield None
+        indicators = core.definitions.indicators
+        yield build_body(
+            {
+                indicator: (core.definitions.version_on(indicator, day), place)
+                for indicator, place in zip(indicators, found, strict=True)
+            },
+            gps=len(gps),
+        )
+
+    def rejoined(self) -> Iterable[Write]:
+        """Records that recovery joined out of several: to be written once more, since compaction
+        keeps only the newest of them."""
+        joined, self.states.joined = self.states.joined, set()
+        for record in sorted(joined):
+            yield Write(record, self.states.record(record))

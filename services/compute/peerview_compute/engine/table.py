@@ -1,0 +1,94 @@
+"""``patient.state`` as a Faust table: written in batches past Faust, recovered by joining.
+
+Faust decides which partitions this worker has and reads their changelog; what is kept of it, and how,
+is ours (see ``states``). Faust's own store stays empty.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import faust
+from faust.types import TP, EventT
+
+from peerview_compute.engine.states import PartitionStates
+
+Recovered = Callable[[set[int]], Awaitable[None]]
+
+
+class StateTable(faust.Table):
+    """Calls ``on_recovered`` with the partitions that are this worker's, before any of their records
+    is read, and ``on_fatal`` where Faust would only log."""
+
+    def ours(
+        self,
+        new_states: Callable[[int], PartitionStates],
+        on_lost: Callable[[set[int]], None],
+        on_recovered: Recovered,
+        on_fatal: Callable[[BaseException], None],
+    ) -> "StateTable":
+        self.states: dict[int, PartitionStates] = {}
+        self._new_states = new_states
+        self._on_lost = on_lost
+        self._on_recovered = on_recovered
+        self._on_fatal = on_fatal
+        return self
+
+    def apply_changelog_batch(self, batch: Iterable[EventT]) -> None:
+        """Join what was read. Faust logs an exception and goes on as if all were well: we do not."""
+        try:
+            for event in batch:
+                message = event.message
+                states = self.states.get(message.partition)
+                if states is None:
+                    states = self.states[message.partition] = self._new_states(message.partition)
+                states.read(message.key, message.value)
+        except Exception as error:
+            self._on_fatal(error)
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+        name = self.changelog_topic_name
+        kept = {tp.partition for tp in assigned if tp.topic == name}
+        lost = self.states.keys() - kept
+        self._on_lost(set(lost))
+        for partition in lost:
+            del self.states[partition]
+        # Faust forgets offsets only of what this very rebalance revoked, and not when another
+        # rebalance follows at once: whatever we do not hold must be read from its beginning
+        recovery = self.app.tables.recovery
+        for offsets in (recovery.active_offsets, recovery.standby_offsets):
+            for tp in list(offsets):
+                if tp.partition not in self.states:
+                    offsets.pop(tp)
+
+    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
+        """Faust drops whatever this raises."""
+        try:
+            await super().on_recovery_completed(active_tps, standby_tps)
+            partitions = {tp.partition for tp in active_tps}
+            for partition in partitions - self.states.keys():
+                self.states[partition] = self._new_states(partition)
+            await self._on_recovered(partitions)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self._on_fatal(error)
+
+
+def state_topic(app: Any, name: str, partitions: int) -> Any:
+    """The changelog, under its own name; never created or declared by Faust."""
+    return app.topic(
+        name,
+        key_type=bytes,
+        value_type=bytes,
+        key_serializer="raw",
+        value_serializer="raw",
+        partitions=partitions,
+        compacting=True,
+        acks=False,
+        internal=True,
+        allow_empty=True,
+    )

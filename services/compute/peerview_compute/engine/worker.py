@@ -1,0 +1,337 @@
+"""The engine on Faust: which partitions are ours, what reaches them, and what ends the worker."""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from typing import Any, Final
+
+import faust
+import structlog
+from faust.sensors.base import Sensor
+from faust.types import TP
+from peerview_common import metrics, topics
+from peerview_common.settings import ComputeSettings
+
+from peerview_compute.engine.lanes import Lane
+from peerview_compute.engine.lease import Lease
+from peerview_compute.engine.partition import Partition
+from peerview_compute.engine.processor import Event, Failures, Lanes, Limits, Processor
+from peerview_compute.engine.states import PartitionStates
+from peerview_compute.engine.table import StateTable, state_topic
+from peerview_compute.engine.transport import leased_transport
+from peerview_compute.model.core import Core
+
+log = structlog.get_logger(__name__)
+
+TICKER_PAUSE_S: Final = 0.004
+"""Between slices of a tick: long enough for a record to come through the consumer's hops."""
+QUEUE_HIGH_BYTES: Final = 24_000_000
+"""Bytes of a partition's records waiting here at which no more are fetched."""
+QUEUE_LOW_BYTES: Final = 8_000_000
+MAX_BATCH_BYTES: Final = 900_000
+REQUEST_TIMEOUT_S: Final = 60.0
+"""How long a batch may wait for its acknowledgement before the worker stops."""
+
+
+class QuietMonitor(faust.Monitor):
+    """A Monitor that measures nothing: Faust's own costs a third of the worker's time."""
+
+    async def on_start(self) -> None:
+        pass
+
+
+def _quiet(cls: type[faust.Monitor]) -> None:
+    """Every sensor of ``Sensor`` does nothing; Monitor overrides them."""
+    for name in vars(Sensor):
+        if name.startswith("on_") and name not in ("on_start", "on_rebalance_start"):
+            setattr(cls, name, getattr(Sensor, name))
+    cls._tasks = []  # type: ignore[attr-defined]
+
+
+def track_nothing(self: Any, tp: TP, offset: int) -> None:
+    pass
+
+
+QuietMonitor.track_tp_end_offset = track_nothing
+
+
+class Worker:
+    """One process's share of the partitions. ``fatal`` is set by whatever must end it."""
+
+    def __init__(self, settings: ComputeSettings, core: Core, url: str) -> None:
+        self._settings = settings
+        self._core = core
+        self.fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self._lease = Lease(settings.session_timeout_s, settings.max_poll_gap_s)
+        self._failures = Failures(settings.max_failures)
+        self._limits = Limits(
+            slice_s=settings.tick_slice_ms / 2000,
+            snapshot_key=bytes.fromhex(settings.snapshot_key.get_secret_value()),
+            new_attempt=lambda: uuid.uuid4().hex,
+        )
+        self.processors: dict[int, Processor] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._background: list[asyncio.Task[None]] = []
+        self._tick_work = asyncio.Event()
+        self._recovery_began = time.monotonic()
+        self.changes = topics.topic_name(settings.topic_prefix, topics.CHANGES)
+        self._states = topics.topic_name(settings.topic_prefix, topics.STATE)
+        self.app = self._new_app(url)
+        self.table = self._new_table()
+        self._subscribe()
+
+    # -- wiring
+
+    def _new_app(self, url: str) -> faust.App:
+        settings = self._settings
+        app = faust.App(
+            f"{settings.group}-compute",
+            broker=[f"kafka://{server.strip()}" for server in settings.kafka.split(",")],
+            canonical_url=url,
+            datadir=str(settings.data_dir),
+            store="memory://",
+            key_serializer="raw",
+            value_serializer="raw",
+            topic_partitions=settings.partitions,
+            topic_replication_factor=settings.replication,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            table_standby_replicas=settings.standby_replicas,
+            producer_acks=-1,
+            producer_compression_type="lz4",
+            producer_linger=0,
+            producer_max_batch_size=MAX_BATCH_BYTES,
+            producer_max_request_size=topics.MAX_MESSAGE_BYTES,
+            producer_request_timeout=REQUEST_TIMEOUT_S,
+            consumer_auto_offset_reset="earliest",
+            broker_session_timeout=settings.session_timeout_s,
+            broker_heartbeat_interval=settings.heartbeat_s,
+            broker_request_timeout=max(90.0, settings.session_timeout_s * 2),
+            broker_commit_interval=1.0,
+            broker_max_poll_interval=settings.max_poll_gap_s,
+            stream_wait_empty=True,
+            stream_recovery_delay=0.0,
+            web_enabled=False,
+            web_in_thread=False,
+            cython_optimizations=True,
+            Monitor=QuietMonitor,
+        )
+        app.finalize()
+        transport = leased_transport(self._lease)
+        app.transport = transport(app.conf.broker_consumer, app, loop=None)
+        return app
+
+    def _new_table(self) -> StateTable:
+        table = StateTable(
+            self.app,
+            name="patient-state",
+            key_type=bytes,
+            value_type=bytes,
+            partitions=self._settings.partitions,
+            changelog_topic=state_topic(self.app, self._states, self._settings.partitions),
+            recovery_buffer_size=500,
+        ).ours(
+            lambda number: PartitionStates(number, self._core),
+            self._drop,
+            self._recovered,
+            self.fail,
+        )
+        self.app.tables.add(table)
+        return table
+
+    def _subscribe(self) -> None:
+        source = self.app.topic(
+            self.changes,
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            partitions=self._settings.partitions,
+            allow_empty=True,
+        )
+
+        @self.app.agent(source, name="compute")
+        async def compute(stream: Any) -> None:
+            async for event in stream.noack().events():
+                self._dispatch(event)
+
+    # -- life
+
+    async def start(self) -> None:
+        await self.app.start()
+        for work in (self._tick(), self._watch_polls(), self._watch_lag(), self._watch_app()):
+            self._background.append(asyncio.create_task(self._guarded(work)))
+
+    async def stop(self) -> None:
+        """Finish what is in hand, commit, and leave the group."""
+        await self.app.stop()
+        for task in (*self._background, *self._tasks.values()):
+            task.cancel()
+
+    def fail(self, error: BaseException) -> None:
+        """End the worker: a fresh start recovers what this one cannot go on with."""
+        if not self.fatal.done():
+            self.fatal.set_result(error)
+
+    @property
+    def not_ready(self) -> str | None:
+        """None once this worker has its partitions, recovered."""
+        if self.fatal.done():
+            return "stopping"
+        app = self.app
+        if not app.tables.recovery.completed.is_set():
+            return "joining the group"
+        if app.rebalancing or app.in_recovery or not app.tables.actives_ready:
+            return "recovering"
+        return None
+
+    async def _guarded(self, work: Any) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.exception("background work failed")
+            self.fail(error)
+
+    # -- partitions come and go
+
+    def _may_go_on(self) -> bool:
+        """No rebalance or shutdown has begun that may give our partitions away."""
+        return self.app.flow_control.is_active()
+
+    def _drop(self, partitions: set[int]) -> None:
+        self._recovery_began = time.monotonic()
+        for number in partitions:
+            processor = self.processors.pop(number, None)
+            if processor is None:
+                continue
+            self._tasks.pop(number).cancel()
+            for gauge in (metrics.patients_held, metrics.as_of_day, metrics.lag):
+                with contextlib.suppress(KeyError):
+                    gauge.remove(str(number))
+
+    async def _recovered(self, numbers: set[int]) -> None:
+        """Count anew, from what recovery read, in all partitions that are ours now."""
+        self._drop(self.processors.keys() - numbers)
+        for number in sorted(numbers):
+            states = self.table.states[number]
+            partition = Partition(states, self._core)
+            await asyncio.sleep(0)
+            old = self._tasks.pop(number, None)
+            if old is not None:
+                old.cancel()
+            processor = self.processors[number] = self._new_processor(partition)
+            self._tasks[number] = asyncio.create_task(self._guarded(processor.run()))
+            processor.send_again(partition.rejoined())
+            if partition.as_of is not None and (
+                not partition.settled or partition.marker.done != partition.as_of
+            ):
+                processor.start_tick()
+            if partition.as_of is not None:
+                metrics.as_of_day.labels(str(number)).set(partition.as_of)
+            metrics.patients_held.labels(str(number)).set(partition.patients)
+        metrics.recovery_seconds.set(time.monotonic() - self._recovery_began)
+        log.info("recovered", partitions=sorted(numbers))
+
+    def _new_processor(self, partition: Partition) -> Processor:
+        number = partition.number
+
+        def lane(topic: topics.Topic, newest_of_key: bool) -> Lane:
+            return Lane(
+                lambda: self.app.producer._producer,
+                topics.topic_name(self._settings.topic_prefix, topic),
+                number,
+                newest_of_key=newest_of_key,
+                before_send=self._lease.check,
+                on_progress=lambda: processor.settle(),
+                on_failure=self.fail,
+            )
+
+        processor = Processor(
+            partition,
+            Lanes(
+                states=lane(topics.STATE, newest_of_key=True),
+                values=lane(topics.VALUES, newest_of_key=True),
+                snapshots=lane(topics.SNAPSHOTS, newest_of_key=False),
+                dead_letters=lane(topics.DEAD_LETTERS, newest_of_key=False),
+            ),
+            self._limits,
+            self._failures,
+            self._may_go_on,
+            self._discard,
+            self._tick_work.set,
+        )
+        return processor
+
+    # -- records
+
+    def _dispatch(self, event: Event) -> None:
+        processor = self.processors.get(event.message.partition)
+        if processor is None:
+            self._discard(event)
+            return
+        processor.put(event)
+        if processor.queued_bytes > QUEUE_HIGH_BYTES:
+            self.app.consumer.on_buffer_full(event.message.tp)
+
+    def _discard(self, event: Event) -> None:
+        """Forget a record that is not ours any more: whoever has the partition reads it again."""
+        self.app.consumer._unacked_messages.discard(event.message)
+
+    # -- in the background
+
+    async def _tick(self) -> None:
+        """Slices of ticks, a partition at a time, giving way to records in between."""
+        while True:
+            await self._tick_work.wait()
+            self._tick_work.clear()
+            more = True
+            while more:
+                more = False
+                if not self._may_go_on():
+                    await asyncio.sleep(0.05)
+                    more = True
+                    continue
+                for processor in list(self.processors.values()):
+                    if self._may_go_on() and processor.has_room and processor.work():
+                        more = True
+                    if not processor.partition.settled:
+                        more = True
+                    await asyncio.sleep(TICKER_PAUSE_S)
+
+    async def _watch_polls(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self._lease.check_polled()
+
+    async def _watch_app(self) -> None:
+        """Faust's services end without a word: a crash of any is ours."""
+        app = self.app
+        while True:
+            await asyncio.sleep(0.2)
+            for service in (app, app.consumer, app.producer, app.tables.recovery, app._fetcher):
+                if service.crashed:
+                    raise RuntimeError(f"{service.label} crashed") from service.crash_reason
+
+    async def _watch_lag(self) -> None:
+        """Fetching goes on when a full queue is emptier; gauges follow."""
+        seconds = 0
+        while True:
+            await asyncio.sleep(0.05)
+            seconds += 1
+            for number, processor in list(self.processors.items()):
+                tp = TP(self.changes, number)
+                if processor.queued_bytes < QUEUE_LOW_BYTES:
+                    self.app.consumer.on_buffer_drop(tp)
+                if seconds % 20 == 0:
+                    metrics.patients_held.labels(str(number)).set(processor.partition.patients)
+                    with contextlib.suppress(Exception):
+                        highwater = self.app.consumer.highwater(tp)
+                        if highwater is not None and processor.done_offset >= 0:
+                            behind = max(0, highwater - processor.done_offset - 1)
+                            metrics.lag.labels(str(number)).set(behind)
+
+
+_quiet(QuietMonitor)

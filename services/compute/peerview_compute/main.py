@@ -1,0 +1,117 @@
+"""Compute's composition root: settings, definitions, engine and operators' HTTP, wired together."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import resources
+
+import structlog
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+from peerview_common import logs, ops, topics
+from peerview_common.codes import CodeList, shipped
+from peerview_common.settings import ComputeSettings
+
+from peerview_compute.engine.worker import Worker
+from peerview_compute.model.core import Core
+from peerview_compute.model.definitions import DefinitionSet, load_directory
+
+SERVICE = "compute"
+STOP_GRACE_S = 30.0
+"""How long an orderly stop may take: finishing the record in hand, committing, leaving the group."""
+
+
+class OpsServer(uvicorn.Server):
+    """Signals are the worker's business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def ops_app(worker: Worker) -> FastAPI:
+    app = FastAPI(title="Peerview compute", docs_url=None, redoc_url=None, openapi_url=None)
+
+    async def checks() -> Mapping[str, str | None]:
+        return {"partitions": worker.not_ready}
+
+    app.include_router(ops.router(SERVICE, checks))
+    ops.measure(app, SERVICE)
+    return app
+
+
+def definitions(settings: ComputeSettings) -> DefinitionSet:
+    """Those of the settings, or the shipped ones; the same for the code list."""
+    codes = CodeList.load(settings.code_list) if settings.code_list is not None else shipped()
+    if settings.definitions is not None:
+        return load_directory(settings.definitions, codes)
+    with resources.as_file(resources.files("peerview_compute") / "indicators") as directory:
+        return load_directory(directory, codes)
+
+
+async def run(settings: ComputeSettings) -> int:
+    """Serve until a signal (0) or until the engine must be started anew (1)."""
+    log = logs.configure(settings, SERVICE)
+    if settings.log_level != "debug":
+        for chatty in ("faust", "mode", "uvicorn"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
+    core = Core(definitions(settings))
+    await asyncio.to_thread(
+        topics.provision,
+        settings.kafka,
+        prefix=settings.topic_prefix,
+        partitions=settings.partitions,
+        replication=settings.replication,
+    )
+    listening = socket.create_server((settings.host, settings.port))
+    host, port = listening.getsockname()[:2]
+    worker = Worker(settings, core, f"http://{socket.gethostname()}:{port}")
+    server = OpsServer(
+        uvicorn.Config(ops_app(worker), log_config=None, access_log=False, lifespan="off")
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    log.info("listening", host=host, port=port, definitions=core.definitions.hash_text)
+
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    stopping = asyncio.create_task(asked.wait())
+    starting = asyncio.create_task(worker.start())
+    await asyncio.wait({stopping, worker.fatal, starting}, return_when=asyncio.FIRST_COMPLETED)
+    if starting.done() and starting.exception() is not None:
+        worker.fail(starting.exception() or RuntimeError("the engine did not start"))
+    await asyncio.wait({stopping, worker.fatal}, return_when=asyncio.FIRST_COMPLETED)
+    if worker.fatal.done():
+        error = worker.fatal.result()
+        log.error("worker stops", error=type(error).__name__, reason=str(error))
+        return 1
+    log.info("stopping")
+    try:
+        await asyncio.wait_for(worker.stop(), STOP_GRACE_S)
+    except TimeoutError:
+        log.error("stop took too long", seconds=STOP_GRACE_S)
+        return 1
+    server.should_exit = True
+    await serving
+    log.info("stopped")
+    return 0
+
+
+def main() -> None:
+    settings = ComputeSettings()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        code = runner.run(run(settings))
+        log = structlog.get_logger(SERVICE)
+        log.info("exit", code=code)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # nothing may be committed or sent after the decision to stop, and Faust's threads outlive
+        # the loop: end here, whatever they are doing
+        os._exit(code)
