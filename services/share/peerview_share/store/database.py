@@ -45,10 +45,10 @@ class Database:
         with self._writing.begin() as connection:
             yield connection
 
-    def answers(self) -> bool:
-        """Raises what the driver raises when it does not."""
+    def check(self) -> None:
+        """Raises SQLAlchemyError when the database does not answer."""
         with self.read() as connection:
-            return connection.execute(text("SELECT 1")).scalar_one() == 1
+            connection.execute(text("SELECT 1"))
 
     def close(self) -> None:
         self.engine.dispose()

@@ -28,8 +28,6 @@ state = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     # grows with every change of an agreement; replicas poll it
     Column("revision", BigInteger, nullable=False),
-    Column("published_epoch", Integer),
-    Column("ticked_day", Integer),
 )
 
 agreements = Table(

@@ -183,8 +183,6 @@ def upgrade() -> None:
         "state",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
-        sa.Column("published_epoch", sa.Integer(), nullable=True),
-        sa.Column("ticked_day", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.execute("INSERT INTO state (id, revision) VALUES (1, 0)")

@@ -1,0 +1,1 @@
+"""Sharing agreements: the document people sign, its life, and the index a machine enforces."""

@@ -1,0 +1,1 @@
+"""How released cells reach peers: one form for REST, topics and pages."""

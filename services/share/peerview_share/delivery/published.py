@@ -1,0 +1,28 @@
+"""Published epochs, read once and kept: they never change."""
+
+from functools import lru_cache
+
+from peerview_share.delivery.views import EpochCells
+from peerview_share.store import epochs as store
+from peerview_share.store.database import Database
+from peerview_share.store.epochs import Epoch
+
+
+class PublishedEpochs:
+    """Which epoch is newest is asked of the database each time: all replicas turn together."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._load = lru_cache(maxsize=8)(self._read)
+
+    def get(self, number: int | None = None) -> EpochCells | None:
+        """The newest, or that of a number; None where it is not published."""
+        with self._database.read() as connection:
+            epoch = store.published(connection, number)
+        return None if epoch is None else self._load(epoch)
+
+    def _read(self, epoch: Epoch) -> EpochCells:
+        with self._database.read() as connection:
+            cells = store.cells(connection, epoch.number)
+        assert epoch.published_at is not None  # noqa: S101 - only published ones come here
+        return EpochCells(epoch.number, epoch.day, epoch.published_at, cells)

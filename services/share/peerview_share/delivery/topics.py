@@ -1,0 +1,152 @@
+"""Views on topics: for each viewer and network, exactly the cells that REST gives.
+
+What should be there is compared with what may be there, and the difference is sent. A key is noted
+before it is sent, so that a crash in between can leave nothing on a topic that nobody remembers.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import structlog
+
+from peerview_common.catalogue import IndicatorInfo
+from peerview_common.cloudevents import JSON, EventType, headers
+from peerview_common.topics import (
+    AGREEMENTS,
+    PEER_VIEW_CONFIG,
+    create_topics,
+    peer_view_topic,
+    topic_name,
+)
+from peerview_share.agreements.current import Compiled
+from peerview_share.delivery.producer import LogProducer
+from peerview_share.delivery.views import EpochCells, PeerCell, disclosures, named_cells
+from peerview_share.store import audit, outgoing
+from peerview_share.store.database import Database
+
+log = structlog.get_logger("peerview.share.delivery")
+
+SOURCE: Final = "peerview/share"
+READER: Final = "topic"
+
+
+class ViewPublisher:
+    """The leader's. ``prefix`` and ``replication`` are the settings of the cluster's topics."""
+
+    def __init__(
+        self,
+        database: Database,
+        producer: LogProducer,
+        catalogue: Mapping[str, IndicatorInfo],
+        *,
+        bootstrap: str,
+        prefix: str,
+        replication: int,
+        clock: Callable[[], int],
+    ) -> None:
+        self._database = database
+        self._producer = producer
+        self._catalogue = catalogue
+        self._bootstrap = bootstrap
+        self._prefix = prefix
+        self._replication = replication
+        self._clock = clock
+
+    def sync(self, compiled: Compiled, epoch: EpochCells | None) -> None:
+        """Make every topic hold what its viewer may see now. Raises KafkaError; call it again."""
+        wanted: dict[str, dict[str, PeerCell]] = {}
+        viewers: dict[str, str] = {}
+        if epoch is not None:
+            for network, viewer in compiled.index.grants:
+                topic = peer_view_topic(self._prefix, network, viewer)
+                cells = named_cells(
+                    compiled.index,
+                    epoch,
+                    self._catalogue,
+                    network=network,
+                    viewer=viewer,
+                    now=self._clock(),
+                )
+                wanted[topic] = {cell.key: cell for cell in cells}
+                viewers[topic] = viewer
+        with self._database.read() as connection:
+            there = outgoing.views(connection)
+        # what must go, goes first
+        for topic in sorted(there.keys() | wanted.keys()):
+            gone = there.get(topic, {}).keys() - wanted.get(topic, {}).keys()
+            if gone:
+                self._remove(topic, sorted(gone))
+        for topic, cells_by_key in sorted(wanted.items()):
+            self._write(topic, viewers[topic], cells_by_key, there.get(topic, {}))
+
+    def _write(
+        self, topic: str, viewer: str, cells: Mapping[str, PeerCell], there: Mapping[str, str]
+    ) -> None:
+        digests = {key: hashlib.sha256(c.encoded()).hexdigest() for key, c in cells.items()}
+        changed = [key for key in sorted(cells) if there.get(key) != digests[key]]
+        if not changed:
+            return
+        create_topics(
+            self._bootstrap, [(topic, 1, PEER_VIEW_CONFIG)], replication=self._replication
+        )
+        shown = [cells[key] for key in changed]
+        with self._database.write() as connection:
+            outgoing.save_views(connection, topic, dict.fromkeys(changed, ""))
+            audit.append(
+                connection,
+                disclosures(shown, viewer),
+                reader=READER,
+                channel="topic",
+                at=self._clock(),
+            )
+        self._producer.send_all(
+            (topic, 0, cell.key.encode(), cell.encoded(), _cell_headers(cell.key)) for cell in shown
+        )
+        with self._database.write() as connection:
+            outgoing.save_views(connection, topic, {key: digests[key] for key in changed})
+        log.info("view published", topic=topic, cells=len(changed))
+
+    def _remove(self, topic: str, keys: list[str]) -> None:
+        self._producer.send_all((topic, 0, key.encode(), None, _cell_headers(key)) for key in keys)
+        with self._database.write() as connection:
+            outgoing.drop_views(connection, topic, keys)
+        log.info("cells removed from view", topic=topic, cells=len(keys))
+
+
+class Outbox:
+    """Sends the mirror of agreement changes, in order, at least once."""
+
+    def __init__(self, database: Database, producer: LogProducer, prefix: str) -> None:
+        self._database = database
+        self._producer = producer
+        self._prefix = prefix
+
+    def flush(self) -> None:
+        with self._database.read() as connection:
+            events = outgoing.waiting(connection)
+        if not events:
+            return
+        self._producer.send_all(
+            (
+                # the only mirrored topic so far
+                topic_name(self._prefix, AGREEMENTS),
+                0,
+                event.key.encode(),
+                event.value,
+                headers(
+                    event.type,
+                    SOURCE,
+                    content_type=JSON,
+                    subject=event.key,
+                    event_id=f"outbox-{event.seq}",
+                ),
+            )
+            for event in events
+        )
+        with self._database.write() as connection:
+            outgoing.sent(connection, events)
+
+
+def _cell_headers(key: str) -> list[tuple[str, bytes]]:
+    return headers(EventType.CELL, SOURCE, content_type=JSON, subject=key)

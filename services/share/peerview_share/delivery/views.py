@@ -1,0 +1,138 @@
+"""What one viewer sees of one network at one epoch: a pure function of cells and grants.
+
+Its only inputs are released cells and the agreement index. REST, topics and pages all show these.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from peerview_common.catalogue import IndicatorInfo
+from peerview_common.days import day_text
+from peerview_share.agreements.index import AgreementIndex, Grant
+from peerview_share.agreements.level import Level
+from peerview_share.disclosure.cell import Cell, CellState
+from peerview_share.store.audit import Disclosure
+
+
+@dataclass(frozen=True, slots=True)
+class EpochCells:
+    """A published epoch. Immutable."""
+
+    number: int
+    day: int
+    published_at: int
+    cells: Mapping[str, Mapping[str, Cell]]
+    """``{practice: {indicator: cell}}``"""
+
+    def of(self, practice: str, indicator: str) -> Cell:
+        found = self.cells.get(practice, {}).get(indicator)
+        return found or Cell(indicator, CellState.NOT_SUBMITTED)
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCell:
+    """One subject's cell as one viewer gets it, with the agreement that allows it."""
+
+    network: str
+    epoch: int
+    subject: str
+    cell: Cell
+    grant: Grant
+    unit: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.cell.indicator}/{self.subject}"
+
+    def plain(self) -> dict[str, Any]:
+        cell, figure = self.cell, self.cell.figure
+        return {
+            "network": self.network,
+            "epoch": self.epoch,
+            "indicator": cell.indicator,
+            "subject": self.subject,
+            "state": cell.state.value,
+            "numerator": figure.numerator if figure else None,
+            "denominator": figure.denominator if figure else None,
+            "value": figure.value if figure else None,
+            "unit": self.unit,
+            "version": cell.version or None,
+            "as_of": _day(cell.as_of),
+            "released": _day(cell.released),
+            "released_epoch": cell.epoch,
+            "agreement": {"id": self.grant.agreement, "version": self.grant.version},
+        }
+
+    def encoded(self) -> bytes:
+        """The JSON that REST and the topic give alike, to the byte."""
+        return msgspec.json.encode(self.plain())
+
+
+def named_cells(
+    index: AgreementIndex,
+    epoch: EpochCells,
+    catalogue: Mapping[str, IndicatorInfo],
+    *,
+    network: str,
+    viewer: str,
+    now: int,
+) -> list[PeerCell]:
+    """All cells that the viewer may see by name, in the catalogue's order, then by subject.
+
+    Of a practice that the viewer sees by name in one indicator, the others that their agreements
+    list and that it keeps to itself are `not-shared`. Expired grants count for nothing.
+    """
+    grants = {
+        indicator: {
+            subject: grant
+            for subject, grant in row.items()
+            if index.look_up(network, viewer, subject, indicator, now) is not None
+        }
+        for indicator, row in index.of(network, viewer).items()
+    }
+    by_name: dict[str, Grant] = {}
+    for row in grants.values():
+        by_name |= {s: grant for s, grant in row.items() if grant.level is Level.NAMED}
+    found = []
+    for info in catalogue.values():
+        row = grants.get(info.id, {})
+        if not row:
+            continue
+        for subject in sorted(by_name):
+            grant = row.get(subject)
+            if grant is None:
+                cell = Cell(info.id, CellState.NOT_SHARED)
+                grant = by_name[subject]
+            elif grant.level is Level.NAMED:
+                cell = epoch.of(subject, info.id)
+            else:
+                continue
+            found.append(PeerCell(network, epoch.number, subject, cell, grant, info.unit))
+    return found
+
+
+def disclosures(cells: Iterable[PeerCell], viewer: str) -> list[Disclosure]:
+    """What the audit keeps of showing these cells: one entry a subject and agreement."""
+    grouped: dict[tuple[str, str, int], list[PeerCell]] = {}
+    for cell in cells:
+        key = cell.subject, cell.grant.agreement, cell.grant.version
+        grouped.setdefault(key, []).append(cell)
+    return [
+        Disclosure(
+            subject,
+            viewer,
+            found[0].network,
+            found[0].epoch,
+            tuple(cell.cell.indicator for cell in found),
+            agreement,
+            version,
+        )
+        for (subject, agreement, version), found in sorted(grouped.items())
+    ]
+
+
+def _day(day: int | None) -> str | None:
+    return None if day is None else day_text(day)

@@ -1,0 +1,1 @@
+"""Releases: when they happen, what is decided, and the one leader that does it."""
