@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from random import Random
 
 from kafka import KafkaProducer
+
 from peerview_common import changes, topics
 from peerview_common.changes import ChangeSet, Control, PatientChange
 from peerview_common.cloudevents import headers

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import msgspec
+
 from peerview_common import changes
 from peerview_common.changes import ChangeSet, PatientChange
 from peerview_common.cloudevents import Headers, header
-
 from peerview_compute.engine.lanes import Item
 
 _REASON_CHARS = 300

@@ -1,7 +1,6 @@
 """The records of one partition, worked off one after the other; ticks in between.
 
-A record is acknowledged to Faust, and so can be committed, only when everything that it led to is in
-the log, and only after all earlier ones: Faust commits past a gap of one.
+A record may be committed only when everything that it led to is in the log, and all earlier ones.
 """
 
 import asyncio
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
 import structlog
+
 from peerview_common import changes, metrics
 from peerview_common.changes import (
     BackfillCompleted,
@@ -22,7 +22,6 @@ from peerview_common.changes import (
 )
 from peerview_common.cloudevents import JSON, MSGPACK, EventType, header
 from peerview_common.snapshots import encode_chunk, split_body
-
 from peerview_compute.engine.deadletters import dead_letter, part_of, part_of_tick, reason_of
 from peerview_compute.engine.headers import HeaderFactory
 from peerview_compute.engine.lanes import Item, Lane, SendFailed
@@ -108,6 +107,7 @@ class Processor:
     def __init__(
         self,
         partition: Partition,
+        start: int,
         lanes: Lanes,
         limits: Limits,
         failures: Failures,
@@ -129,12 +129,18 @@ class Processor:
         self._settled = asyncio.Event()
         self._marking: asyncio.Task[None] | None = None
         self.queued_bytes = 0
-        self.done_offset = -1
+        self.expected = start
+        """The offset of the next record to be put in."""
+        self.safe_offset = start
+        """Everything before it is in the log with all that it led to: what may be committed."""
+        self.done_offset = start - 1
         """The last record worked off."""
 
     # -- records
 
     def put(self, event: Event) -> None:
+        """Take the next record; no other than the ``expected`` one may be put in."""
+        self.expected = event.message.offset + 1
         self._queue.append(event)
         self.queued_bytes += len(event.message.value or b"")
         self._ready.set()
@@ -198,8 +204,14 @@ class Processor:
             if any(lane.acknowledged < tickets[lane.topic] for lane in self.lanes):
                 break
             in_flight.popleft()
+            self.safe_offset = event.message.offset + 1
             event.ack()
         self._room.set()
+
+    async def drain(self) -> None:
+        """Wait until everything handed over is in the log."""
+        for lane in self.lanes:
+            await lane.reached(lane.put_in)
 
     # -- kinds of records
 

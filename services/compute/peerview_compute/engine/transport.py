@@ -1,11 +1,27 @@
-"""Faust's Kafka transport, with a lease that heartbeats renew."""
+"""Faust's Kafka transport, with what it lacks: a lease that heartbeats renew, and commits that are
+exactly as far as the work is in the log."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from faust.transport.consumer import Consumer as BaseConsumer
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from mode.utils.queues import FlowControlEvent
 
 from peerview_compute.engine.lease import Lease
+
+SafeOffset = Callable[[TP], int | None]
+"""Up to where a partition may be committed: the next offset to read. None for nothing new."""
+
+
+class KeepingFlowControl(FlowControlEvent):
+    """Faust resumes the flow a second time after it sought the committed offsets, and resuming
+    empties the queues: records that were fetched in between would be lost, and then committed."""
+
+    def resume(self) -> None:
+        if not self.is_active():
+            super().resume()
 
 
 class LeasedThread(driver.AIOKafkaConsumerThread):
@@ -31,6 +47,7 @@ class LeasedThread(driver.AIOKafkaConsumerThread):
 
 class LeasedConsumer(driver.Consumer):
     lease: ClassVar[Lease]
+    safe_offset: ClassVar[SafeOffset]
 
     def _new_consumer_thread(self) -> LeasedThread:
         thread = LeasedThread(self, loop=self.loop, beacon=self.beacon)
@@ -45,14 +62,31 @@ class LeasedConsumer(driver.Consumer):
             # waiting for the end of a rebalance is not being stuck
             self.lease.poll()
 
+    def _new_offset(self, tp: TP) -> int | None:
+        """Faust's own reckoning lets a commit pass one record that is not acknowledged."""
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
+        return type(self).safe_offset(tp)
 
-def leased_transport(lease: Lease) -> type[driver.Transport]:
-    """A transport whose consumer renews ``lease``."""
+    async def starts(self, tps: set[TP]) -> dict[TP, int]:
+        """Where reading goes on: the committed offset, else the beginning of the log."""
+        earliest = await self.earliest_offsets(*tps)
+        found = {}
+        for tp in tps:
+            consumer = self._thread._ensure_consumer()
+            committed = await self._thread.call_thread(consumer.committed, tp)
+            found[tp] = max(committed or 0, earliest[tp] or 0)
+        return found
+
+
+def leased_transport(lease: Lease, safe_offset: SafeOffset) -> type[driver.Transport]:
+    """A transport whose consumer renews ``lease`` and commits what ``safe_offset`` says."""
 
     class Consumer(LeasedConsumer):
         pass
 
     Consumer.lease = lease
+    Consumer.safe_offset = staticmethod(safe_offset)
 
     class Transport(driver.Transport):
         pass

@@ -10,16 +10,16 @@ import faust
 import structlog
 from faust.sensors.base import Sensor
 from faust.types import TP
+
 from peerview_common import metrics, topics
 from peerview_common.settings import ComputeSettings
-
 from peerview_compute.engine.lanes import Lane
 from peerview_compute.engine.lease import Lease
 from peerview_compute.engine.partition import Partition
 from peerview_compute.engine.processor import Event, Failures, Lanes, Limits, Processor
 from peerview_compute.engine.states import PartitionStates
 from peerview_compute.engine.table import StateTable, state_topic
-from peerview_compute.engine.transport import leased_transport
+from peerview_compute.engine.transport import KeepingFlowControl, leased_transport
 from peerview_compute.model.core import Core
 
 log = structlog.get_logger(__name__)
@@ -29,9 +29,15 @@ TICKER_PAUSE_S: Final = 0.004
 QUEUE_HIGH_BYTES: Final = 24_000_000
 """Bytes of a partition's records waiting here at which no more are fetched."""
 QUEUE_LOW_BYTES: Final = 8_000_000
+MAX_MENDS: Final = 100
+"""Times in a row that missing records are sought before the worker stops."""
 MAX_BATCH_BYTES: Final = 900_000
 REQUEST_TIMEOUT_S: Final = 60.0
 """How long a batch may wait for its acknowledgement before the worker stops."""
+
+
+class RecordsLostError(RuntimeError):
+    """Records of the log were not delivered."""
 
 
 class QuietMonitor(faust.Monitor):
@@ -74,6 +80,7 @@ class Worker:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._background: list[asyncio.Task[None]] = []
         self._tick_work = asyncio.Event()
+        self._holes: dict[int, int] = {}
         self._recovery_began = time.monotonic()
         self.changes = topics.topic_name(settings.topic_prefix, topics.CHANGES)
         self._states = topics.topic_name(settings.topic_prefix, topics.STATE)
@@ -114,11 +121,11 @@ class Worker:
             stream_recovery_delay=0.0,
             web_enabled=False,
             web_in_thread=False,
-            cython_optimizations=True,
             Monitor=QuietMonitor,
         )
         app.finalize()
-        transport = leased_transport(self._lease)
+        app.flow_control = KeepingFlowControl()
+        transport = leased_transport(self._lease, self._safe_offset)
         app.transport = transport(app.conf.broker_consumer, app, loop=None)
         return app
 
@@ -151,6 +158,8 @@ class Worker:
             allow_empty=True,
         )
 
+        self.app.on_partitions_revoked.connect(self._drain)
+
         @self.app.agent(source, name="compute")
         async def compute(stream: Any) -> None:
             async for event in stream.noack().events():
@@ -160,11 +169,19 @@ class Worker:
 
     async def start(self) -> None:
         await self.app.start()
-        for work in (self._tick(), self._watch_polls(), self._watch_lag(), self._watch_app()):
+        for work in (
+            self._tick(),
+            self._mend_holes(),
+            self._watch_polls(),
+            self._watch_lag(),
+            self._watch_app(),
+        ):
             self._background.append(asyncio.create_task(self._guarded(work)))
 
     async def stop(self) -> None:
         """Finish what is in hand, commit, and leave the group."""
+        self.app.flow_control.suspend()
+        await self._drain()
         await self.app.stop()
         for task in (*self._background, *self._tasks.values()):
             task.cancel()
@@ -201,6 +218,11 @@ class Worker:
         """No rebalance or shutdown has begun that may give our partitions away."""
         return self.app.flow_control.is_active()
 
+    async def _drain(self, *_: object, **__: object) -> None:
+        """Everything handed over is in the log, before anybody else may write for our partitions."""
+        for processor in list(self.processors.values()):
+            await processor.drain()
+
     def _drop(self, partitions: set[int]) -> None:
         self._recovery_began = time.monotonic()
         for number in partitions:
@@ -215,6 +237,7 @@ class Worker:
     async def _recovered(self, numbers: set[int]) -> None:
         """Count anew, from what recovery read, in all partitions that are ours now."""
         self._drop(self.processors.keys() - numbers)
+        starts = await self.app.consumer.starts({TP(self.changes, n) for n in numbers})
         for number in sorted(numbers):
             states = self.table.states[number]
             partition = Partition(states, self._core)
@@ -222,7 +245,9 @@ class Worker:
             old = self._tasks.pop(number, None)
             if old is not None:
                 old.cancel()
-            processor = self.processors[number] = self._new_processor(partition)
+                await self.processors[number].drain()
+            start = starts[TP(self.changes, number)]
+            processor = self.processors[number] = self._new_processor(partition, start)
             self._tasks[number] = asyncio.create_task(self._guarded(processor.run()))
             processor.send_again(partition.rejoined())
             if partition.as_of is not None and (
@@ -235,7 +260,7 @@ class Worker:
         metrics.recovery_seconds.set(time.monotonic() - self._recovery_began)
         log.info("recovered", partitions=sorted(numbers))
 
-    def _new_processor(self, partition: Partition) -> Processor:
+    def _new_processor(self, partition: Partition, start: int) -> Processor:
         number = partition.number
 
         def lane(topic: topics.Topic, newest_of_key: bool) -> Lane:
@@ -251,6 +276,7 @@ class Worker:
 
         processor = Processor(
             partition,
+            start,
             Lanes(
                 states=lane(topics.STATE, newest_of_key=True),
                 values=lane(topics.VALUES, newest_of_key=True),
@@ -272,6 +298,13 @@ class Worker:
         if processor is None:
             self._discard(event)
             return
+        offset = event.message.offset
+        if offset != processor.expected:
+            # one that comes again after Faust sought back, or one after a hole
+            self._discard(event)
+            if offset > processor.expected:
+                self._holes.setdefault(event.message.partition, processor.expected)
+            return
         processor.put(event)
         if processor.queued_bytes > QUEUE_HIGH_BYTES:
             self.app.consumer.on_buffer_full(event.message.tp)
@@ -279,6 +312,10 @@ class Worker:
     def _discard(self, event: Event) -> None:
         """Forget a record that is not ours any more: whoever has the partition reads it again."""
         self.app.consumer._unacked_messages.discard(event.message)
+
+    def _safe_offset(self, tp: TP) -> int | None:
+        processor = self.processors.get(tp.partition)
+        return None if processor is None else processor.safe_offset
 
     # -- in the background
 
@@ -315,17 +352,37 @@ class Worker:
                 if service.crashed:
                     raise RuntimeError(f"{service.label} crashed") from service.crash_reason
 
+    async def _mend_holes(self) -> None:
+        """Faust can lose records that it fetched around a rebalance: ask for them again."""
+        tries = 0
+        while True:
+            await asyncio.sleep(0.1)
+            holes, self._holes = self._holes, {}
+            missing = {
+                TP(self.changes, number): offset
+                for number, offset in holes.items()
+                if number in self.processors and self.processors[number].expected == offset
+            }
+            if not missing or not self._may_go_on():
+                tries = 0
+                continue
+            tries += 1
+            if tries > MAX_MENDS:
+                raise RecordsLostError(f"records do not come: {sorted(missing.items())}")
+            log.warning("records missing: reading them again", offsets=list(missing.values()))
+            await self.app.consumer.seek_wait(missing)
+
     async def _watch_lag(self) -> None:
         """Fetching goes on when a full queue is emptier; gauges follow."""
-        seconds = 0
+        beats = 0
         while True:
             await asyncio.sleep(0.05)
-            seconds += 1
+            beats += 1
             for number, processor in list(self.processors.items()):
                 tp = TP(self.changes, number)
                 if processor.queued_bytes < QUEUE_LOW_BYTES:
                     self.app.consumer.on_buffer_drop(tp)
-                if seconds % 20 == 0:
+                if beats % 20 == 0:
                     metrics.patients_held.labels(str(number)).set(processor.partition.patients)
                     with contextlib.suppress(Exception):
                         highwater = self.app.consumer.highwater(tp)
