@@ -61,7 +61,7 @@ APPOINTMENT_STATUSES: Final = {
 CATEGORY_INDEX: Final = {name: index for index, name in enumerate(NATIONAL_CATEGORIES)}
 
 
-class Nothing(Exception):  # noqa: N818 - no error: a finding
+class Nothing(Exception):
     """Well formed, but nothing in it counts."""
 
     def __init__(self, reason: str) -> None:

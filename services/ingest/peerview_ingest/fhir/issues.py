@@ -33,7 +33,7 @@ class Issue:
         }
 
 
-class Fault(Exception):  # noqa: N818 - the field says fault
+class Fault(Exception):
     """A resource that cannot be taken, with the place and the reason."""
 
     def __init__(self, expression: str, code: str, diagnostics: str) -> None:

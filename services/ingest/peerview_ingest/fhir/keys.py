@@ -96,13 +96,13 @@ class ClearKeys:
     """FHIR ids stay as they are: a patient's key is their id."""
 
     def patient(self, source: str, id_text: str) -> bytes:
-        return id_text.encode()
+        return id_text.encode("utf-8", "replace")
 
     def gp(self, text: str) -> bytes:
-        return hashlib.sha256(text.encode()).digest()[:GP_BYTES]
+        return hashlib.sha256(text.encode("utf-8", "replace")).digest()[:GP_BYTES]
 
     def fact_id(self, text: str) -> str:
-        return text
+        return text.encode("utf-8", "replace").decode()
 
     def person(self, nhs_number: str) -> bytes:
         return b""

@@ -81,7 +81,7 @@ class Read:
     """Whether its time is its own; False for the time of receipt."""
     person: bytes | None = None
     """Of a Patient: the keyed hash of the NHS number."""
-    organisation: tuple[str, str | None] | None = None
+    organisation: tuple[str, str] | None = None
     """Of an Organization: its id and ODS code."""
 
     @property

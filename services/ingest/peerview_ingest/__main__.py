@@ -1,0 +1,5 @@
+import sys
+
+from peerview_ingest.main import main
+
+sys.exit(main())

@@ -1,0 +1,172 @@
+"""The web part: routes, and every error in the words of its path."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from peerview_common import ops, problem
+from peerview_common.auth import AuthError, TokenVerifier
+from peerview_common.problem import Problem
+from peerview_ingest import answers, fhir_routes, refusals, v1_routes
+from peerview_ingest.publisher import BrokerAwayError, BusyError, KafkaPublisher
+from peerview_ingest.senders import Senders
+from peerview_ingest.submission import Ingest
+
+SERVICE = "ingest"
+
+log = structlog.get_logger("peerview.ingest")
+
+
+def make_app(ingest: Ingest, verifier: TokenVerifier) -> FastAPI:
+    app = FastAPI(
+        title="Peerview ingest",
+        version=fhir_routes.VERSION,
+        description="Takes a practice's records, minimises them, and hands them to the log.",
+        lifespan=_lifespan(ingest),
+    )
+    senders = Senders(verifier, ingest.settings)
+    app.include_router(fhir_routes.router(ingest, senders))
+    app.include_router(v1_routes.router(ingest, senders))
+    app.include_router(ops.router(SERVICE, _checks(ingest)))
+    ops.measure(app, SERVICE)
+    problem.install(app)
+    _install(app)
+    app.add_middleware(Discreet)
+    return app
+
+
+def _lifespan(ingest: Ingest) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        publisher = ingest.publisher
+        if isinstance(publisher, KafkaPublisher):
+            await publisher.start()
+        try:
+            yield
+        finally:
+            if isinstance(publisher, KafkaPublisher):
+                await publisher.stop()
+            await asyncio.to_thread(ingest.close)
+
+    return lifespan
+
+
+def _checks(ingest: Ingest) -> ops.Checks:
+    async def checks() -> Mapping[str, str | None]:
+        try:
+            await asyncio.wait_for(asyncio.to_thread(ingest.store.check), 2)
+            database = None
+        except Exception as error:  # whatever it is, it is the database's state, and is told
+            database = f"does not answer ({type(error).__name__})"
+        return {"broker": ingest.publisher.wrong(), "database": database}
+
+    return checks
+
+
+def _install(app: FastAPI) -> None:
+    """FHIR paths answer an OperationOutcome, all others a problem document."""
+
+    @app.exception_handler(Problem)
+    async def _problem(request: Request, error: Problem) -> Response:
+        if not request.url.path.startswith("/fhir"):
+            return error.response()
+        code = ISSUE_CODES.get(error.code, ISSUE_CODES.get(str(error.status), "processing"))
+        return answers.fhir(
+            answers.failure(code, error.detail), error.status, headers=error.headers
+        )
+
+    @app.exception_handler(AuthError)
+    async def _auth(request: Request, error: AuthError) -> Response:
+        return await _problem(request, problem.from_auth(error))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        code = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "refused")
+        headers = dict(error.headers or {})
+        return await _problem(
+            request, Problem(error.status_code, code, str(error.detail), headers=headers)
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def _validation(request: Request, _: RequestValidationError) -> Response:
+        return await _problem(request, Problem(400, "structure", "the request is not valid"))
+
+    @app.exception_handler(BusyError)
+    async def _busy(request: Request, _: BusyError) -> Response:
+        return await _problem(request, refusals.busy())
+
+    @app.exception_handler(BrokerAwayError)
+    async def _away(request: Request, error: BrokerAwayError) -> Response:
+        return await _problem(request, refusals.broker_away(error))
+
+
+ISSUE_CODES = {
+    "structure": "structure",
+    "not-supported": "not-supported",
+    "not-found": "not-found",
+    "too-costly": "too-costly",
+    "401": "login",
+    "403": "forbidden",
+    "404": "not-found",
+    "405": "not-supported",
+    "400": "invalid",
+    "413": "too-long",
+    "415": "not-supported",
+    "422": "invalid",
+    "429": "throttled",
+    "503": "transient",
+}
+
+
+class Discreet:
+    """The outermost layer: a fault of ours is told by its kind and place, never by its message,
+    which may quote a record."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            log.error("fault", kind=type(error).__name__, place=_place(error))
+            if begun:
+                return
+            if scope["path"].startswith("/fhir"):
+                body = answers.failure("exception", "a fault of the service; it is logged")
+                answer = answers.fhir(body, 500)
+            else:
+                answer = Problem(500, "fault", "a fault of the service; it is logged").response()
+            await answer(scope, receive, send)
+
+
+def _place(error: BaseException) -> str:
+    trace, place = error.__traceback__, "?"
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if "peerview" in code.co_filename:
+            place = f"{Path(code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
+def now_millis() -> int:
+    return time.time_ns() // 1_000_000

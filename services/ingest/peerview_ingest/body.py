@@ -1,0 +1,126 @@
+"""Request bodies: bounded, decompressed as they come, and parsed without trust."""
+
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import msgspec
+import zstandard
+from starlette.requests import ClientDisconnect, Request
+
+from peerview_common.problem import Problem
+
+SLICE: Final = 1_024
+"""Compressed bytes taken at once: even at zstd's highest ratio they become some 32 MB at most."""
+ZSTD_WINDOW: Final = 1 << 23
+
+_decoder = msgspec.json.Decoder()
+
+
+class NotJsonError(ValueError):
+    """A body or a line that is not JSON. The message names the place, never the content."""
+
+
+def parse(data: bytes) -> Any:
+    """JSON as Python objects; NotJsonError for anything else, however nasty."""
+    try:
+        return _decoder.decode(data.removeprefix(b"\xef\xbb\xbf"))
+    except msgspec.DecodeError as error:
+        raise NotJsonError(_place(str(error))) from None
+    except (ValueError, RecursionError) as error:
+        raise NotJsonError(f"not JSON ({type(error).__name__})") from None
+
+
+def _place(message: str) -> str:
+    # msgspec ends its messages with "(byte N)"; what comes before may quote the text
+    _, found, place = message.rpartition("(byte ")
+    return f"not JSON at byte {place.rstrip(')')}" if found else "not JSON: it ends too early"
+
+
+def too_large(limit: int) -> Problem:
+    return Problem(
+        413,
+        "too-large",
+        f"the body is over {limit} bytes: send smaller Bundles, or lines to /v1/bulk",
+        limit=limit,
+    )
+
+
+async def decoded(request: Request) -> AsyncIterator[bytes]:
+    """The body's bytes as they come, decompressed."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", "zstd"):
+        raise Problem(415, "content-encoding", "Content-Encoding must be gzip, zstd or absent")
+    stages: dict[str, type[_Gzip] | type[_Zstd]] = {"gzip": _Gzip, "zstd": _Zstd}
+    stage = stages[encoding]() if encoding in stages else None
+    try:
+        async for chunk in request.stream():
+            if stage is None:
+                yield chunk
+                continue
+            for start in range(0, len(chunk), SLICE):
+                yield stage.feed(chunk[start : start + SLICE])
+    except (zlib.error, zstandard.ZstdError):
+        raise Problem(400, "not-compressed", f"the body is not {encoding}") from None
+    except ClientDisconnect:
+        raise Problem(400, "disconnected", "the body ended before its end") from None
+    if stage is not None and not stage.complete:
+        raise Problem(400, "not-compressed", f"the {encoding} body ends too early")
+
+
+async def whole(request: Request, limit: int) -> bytes:
+    """The whole body, or 413 as soon as it is seen to be over ``limit``."""
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise too_large(limit)
+    data = bytearray()
+    async for chunk in decoded(request):
+        data += chunk
+        if len(data) > limit:
+            raise too_large(limit)
+    return bytes(data)
+
+
+class _Gzip:
+    """Several members one after the other are one stream."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=31)
+        self._begun = False
+
+    @property
+    def complete(self) -> bool:
+        return self._member.eof or not self._begun
+
+    def feed(self, data: bytes) -> bytes:
+        found = b""
+        while data:
+            if self._member.eof:
+                self._member = zlib.decompressobj(wbits=31)
+            self._begun = True
+            found += self._member.decompress(data)
+            data = self._member.unused_data
+        return found
+
+
+class _Zstd:
+    """Several frames one after the other are one stream."""
+
+    def __init__(self) -> None:
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
+        self._frame = self._decompressor.decompressobj()
+        self._begun = False
+
+    @property
+    def complete(self) -> bool:
+        return self._frame.eof or not self._begun
+
+    def feed(self, data: bytes) -> bytes:
+        found = b""
+        while data:
+            if self._frame.eof:
+                self._frame = self._decompressor.decompressobj()
+            self._begun = True
+            found += self._frame.decompress(data)
+            data = self._frame.unused_data
+        return found

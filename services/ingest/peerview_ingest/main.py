@@ -1,0 +1,77 @@
+"""The composition root: settings in, a running service out."""
+
+import hashlib
+import socket
+import sys
+
+import uvicorn
+from pydantic import ValidationError
+
+from peerview_common import codes, logs
+from peerview_common.auth import TokenVerifier
+from peerview_common.codes import CodeList
+from peerview_common.settings import IngestSettings
+from peerview_ingest.app import make_app, now_millis
+from peerview_ingest.publisher import KafkaPublisher
+from peerview_ingest.store import Store
+from peerview_ingest.submission import Ingest
+
+DRAIN_SECONDS = 25
+DEMONSTRATION_KEY = hashlib.sha256(b"peerview demonstration key: protects nobody").digest()
+
+
+class MasterKeyError(ValueError):
+    """PEERVIEW_MASTER_KEY is not at least 32 bytes in hexadecimal."""
+
+
+def master_key(settings: IngestSettings) -> bytes:
+    """The key that pseudonyms derive from; demo mode has a public one, so restarts agree."""
+    text = settings.master_key.get_secret_value()
+    if not text:
+        return DEMONSTRATION_KEY
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        raise MasterKeyError("PEERVIEW_MASTER_KEY must be hexadecimal") from None
+    if len(key) < 32:
+        raise MasterKeyError("PEERVIEW_MASTER_KEY must be at least 32 bytes in hexadecimal")
+    return key
+
+
+def build(settings: IngestSettings) -> Ingest:
+    """The service without its web part, not yet connected to the broker."""
+    listed = CodeList.load(settings.code_list) if settings.code_list else codes.shipped()
+    key = master_key(settings)
+    store = Store(settings.ingest_database)
+    return Ingest(settings, store, KafkaPublisher(settings), listed, key, now_millis)
+
+
+def main() -> int:
+    try:
+        settings = IngestSettings()  # type: ignore[call-arg]
+        log = logs.configure(settings, "ingest")
+        ingest = build(settings)
+    except ValidationError as error:
+        for found in error.errors():
+            where = ".".join(map(str, found["loc"])) or "settings"
+            print(f"peerview-ingest: {where}: {found['msg']}", file=sys.stderr)
+        return 2
+    except (MasterKeyError, codes.CodeListError, OSError) as error:
+        print(f"peerview-ingest: {error}", file=sys.stderr)
+        return 2
+    if not settings.master_key.get_secret_value():
+        log.warning("master key", reason="none set: the public demonstration key is used")
+    app = make_app(ingest, TokenVerifier.from_settings(settings))
+    listener = socket.create_server((settings.host, settings.port), backlog=1024)
+    host, port = listener.getsockname()[:2]
+    log.info("listening", address=f"http://{host}:{port}")
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,  # paths hold ids
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+    return 0

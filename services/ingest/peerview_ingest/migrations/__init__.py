@@ -1,0 +1,1 @@
+"""Alembic's migrations of ingest's database; run at start."""

@@ -1,0 +1,274 @@
+"""What a submission changes: pure, from what was read and what the index knows.
+
+The index remembers of every resource which version the log has, and of whom. From that follows
+what must be sent: what is unchanged is not sent again, an older version than the known one is not
+sent, a fact that moved is deleted from the old patient and given to the new one, and of a patient
+who objects nothing is sent at all.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from peerview_common.changes import PatientChange
+from peerview_common.codes import CodeList
+from peerview_common.facts import Fact, fact_digest
+from peerview_ingest.fhir.collect import newer_version
+from peerview_ingest.fhir.objection import Word, objects, without_objection_codes, word_of
+from peerview_ingest.fhir.reader import Read, content
+
+FIRST_GENERATION = 1
+
+
+class Holder(NamedTuple):
+    """A patient who has a fact in the log, and the generation under which it was sent."""
+
+    patient: bytes
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A row of the index: the newest version of a resource."""
+
+    stamp: int
+    version: int
+    deleted: bool
+    digest: bytes
+    content: bytes
+    holders: tuple[Holder, ...]
+    """Empty where the log has nothing to count of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PatientState:
+    generation: int = FIRST_GENERATION
+    objected: bool = False
+
+
+@dataclass
+class Knowledge:
+    """What the index says about the resources and patients of one submission."""
+
+    rows: dict[bytes, Known] = field(default_factory=dict)
+    patients: dict[bytes, PatientState] = field(default_factory=dict)
+    words: dict[bytes, dict[bytes, Word]] = field(default_factory=dict)
+    """Of each patient: what their facts say of an objection, by fact key."""
+    persons: dict[bytes, set[bytes]] = field(default_factory=dict)
+    """Patients by the keyed hash of their NHS number."""
+
+
+@dataclass
+class Plan:
+    """What to send, and what to remember once it is acknowledged."""
+
+    changes: list[PatientChange] = field(default_factory=list)
+    """Patients between whom a fact moved come first, next to each other."""
+    rows: dict[bytes, Known] = field(default_factory=dict)
+    patients: dict[bytes, PatientState] = field(default_factory=dict)
+    words: dict[bytes, tuple[bytes, Word] | None] = field(default_factory=dict)
+    """By fact key: whose and what it says; None where it says nothing any more."""
+    persons: dict[bytes, bytes] = field(default_factory=dict)
+    """NHS number hashes by patient."""
+    objected: list[bytes] = field(default_factory=list)
+    """Patients who object from now on: the index forgets what it knows of them."""
+    opted_in: list[bytes] = field(default_factory=list)
+    """Patients who no longer object: everything about them must be sent again."""
+    unchanged: int = 0
+    superseded: int = 0
+    duplicates: list[str] = field(default_factory=list)
+    """Places of patients who share an NHS number with another patient."""
+    facts: int = 0
+
+
+def fact_hash(practice: str, source: str, fact: Fact) -> bytes:
+    """The index's key of a resource: 16 bytes."""
+    text = f"{practice}\0{source}\0{fact.type}\0".encode() + fact.id
+    return hashlib.sha256(text).digest()[:16]
+
+
+def newest_reads(practice: str, source: str, reads: Iterable[Read]) -> dict[bytes, Read]:
+    """Of each resource the version that counts among those of one submission."""
+    newest: dict[bytes, Read] = {}
+    for read in reads:
+        if read.fact is None:
+            continue
+        key = fact_hash(practice, source, read.fact)
+        other = newest.get(key)
+        if other is not None and other.fact is not None:
+            mine, theirs = (read.fact, read.patients), (other.fact, other.patients)
+            if newer_version(theirs, mine) == theirs:
+                continue
+        newest[key] = read
+    return newest
+
+
+def make_plan(codes: CodeList, newest: Mapping[bytes, Read], known: Knowledge) -> Plan:
+    plan = Plan()
+    fresh = _fresh(plan, newest, known)
+    _objections(plan, codes, fresh, known)
+    outgoing: dict[bytes, list[Fact]] = {}
+    moved: dict[bytes, None] = {}
+    for key, read in fresh.items():
+        _send(plan, codes, key, read, known, outgoing, moved)
+    order = [*moved, *(patient for patient in outgoing if patient not in moved)]
+    order.extend(patient for patient in plan.objected if patient not in outgoing)
+    order.extend(patient for patient in plan.opted_in if patient not in outgoing)
+    for patient in order:
+        state = _state(plan, known, patient)
+        facts = outgoing.get(patient, [])
+        plan.facts += len(facts)
+        plan.changes.append(PatientChange(patient, state.generation, state.objected, facts))
+    for read in newest.values():
+        if read.person is not None:
+            _person(plan, read, known)
+    return plan
+
+
+def _state(plan: Plan, known: Knowledge, patient: bytes) -> PatientState:
+    return plan.patients.get(patient) or known.patients.get(patient) or PatientState()
+
+
+def _fresh(plan: Plan, newest: Mapping[bytes, Read], known: Knowledge) -> dict[bytes, Read]:
+    """The reads that say something new."""
+    fresh: dict[bytes, Read] = {}
+    for key, read in newest.items():
+        row, fact = known.rows.get(key), read.fact
+        assert fact is not None  # noqa: S101 - newest_reads keeps no other
+        if row is None:
+            fresh[key] = read
+            continue
+        mine = (fact.stamp, fact.version, fact.deleted)
+        theirs = (row.stamp, row.version, row.deleted)
+        same_holders = _same_holders(read, row, known)
+        if mine < theirs:
+            plan.superseded += 1
+        elif not read.stamped and row.content == content(read)[:16] and same_holders:
+            # its time is only that of receipt: no news, but later than what comes in between
+            plan.unchanged += 1
+            plan.rows[key] = _row(read, row.holders)
+        elif mine > theirs:
+            fresh[key] = read
+        else:
+            digest = fact_digest(fact)
+            if digest == row.digest and same_holders:
+                plan.unchanged += 1
+            elif digest < row.digest or (digest == row.digest and _lesser(read, row, known)):
+                plan.superseded += 1
+            else:
+                fresh[key] = read
+    return fresh
+
+
+def _same_holders(read: Read, row: Known, known: Knowledge) -> bool:
+    """Whether the log has the fact at exactly the patients whose it is."""
+    fact = read.fact
+    wanted = set()
+    if fact is not None and fact.body is not None:
+        wanted = {p for p in read.patients if not _state(Plan(), known, p).objected}
+    return wanted == {
+        holder.patient
+        for holder in row.holders
+        if _state(Plan(), known, holder.patient).generation == holder.generation
+    }
+
+
+def _lesser(read: Read, row: Known, known: Knowledge) -> bool:
+    """Equal versions of two patients: the greater key has it, whichever came first."""
+    current = sorted(
+        holder.patient
+        for holder in row.holders
+        if _state(Plan(), known, holder.patient).generation == holder.generation
+    )
+    return (
+        bool(current)
+        and not set(read.patients) & set(current)
+        and (sorted(read.patients) < current)
+    )
+
+
+def _row(read: Read, holders: Sequence[Holder]) -> Known:
+    fact = read.fact
+    assert fact is not None  # noqa: S101 - newest_reads keeps no other
+    return Known(
+        fact.stamp,
+        fact.version,
+        fact.deleted,
+        fact_digest(fact),
+        content(read)[:16],
+        tuple(holders),
+    )
+
+
+def _objections(plan: Plan, codes: CodeList, fresh: Mapping[bytes, Read], known: Knowledge) -> None:
+    """Who objects after this submission, and who no longer does."""
+    before = {key: patient for patient, words in known.words.items() for key in words}
+    after = {patient: dict(words) for patient, words in known.words.items()}
+    touched: dict[bytes, None] = {}
+    for key, read in fresh.items():
+        word = word_of(codes, read.fact) if read.fact is not None else None
+        if key in before:
+            touched[before[key]] = None
+            after[before[key]].pop(key, None)
+            plan.words[key] = None
+        if word is not None:
+            for patient in read.patients:
+                touched[patient] = None
+                after.setdefault(patient, {})[key] = word
+                plan.words[key] = (patient, word)
+    for patient in touched:
+        state = _state(plan, known, patient)
+        objected = objects(after.get(patient, {}).values())
+        if objected != state.objected:
+            plan.patients[patient] = PatientState(state.generation + 1, objected)
+            (plan.objected if objected else plan.opted_in).append(patient)
+
+
+def _send(
+    plan: Plan,
+    codes: CodeList,
+    key: bytes,
+    read: Read,
+    known: Knowledge,
+    outgoing: dict[bytes, list[Fact]],
+    moved: dict[bytes, None],
+) -> None:
+    row, fact = known.rows.get(key), read.fact
+    assert fact is not None  # noqa: S101 - newest_reads keeps no other
+    had = {
+        holder.patient
+        for holder in (row.holders if row else ())
+        if _state(plan, known, holder.patient).generation == holder.generation
+    }
+    public = without_objection_codes(codes, fact)
+    wanted = [
+        patient
+        for patient in (read.patients if public.body is not None else ())
+        if not _state(plan, known, patient).objected
+    ]
+    for patient in wanted:
+        outgoing.setdefault(patient, []).append(public)
+    gone = sorted(had - set(wanted))
+    for patient in gone:
+        same = patient in read.patients or not wanted
+        void = Fact(fact.type, fact.id, fact.stamp, fact.version, fact.source, True, None)
+        if same and public.body is None:
+            void = public
+        outgoing.setdefault(patient, []).append(void)
+    if gone and wanted:
+        moved.update(dict.fromkeys([*gone, *wanted]))
+    holders = [Holder(p, _state(plan, known, p).generation) for p in wanted]
+    objecting = public.body is not None and len(wanted) < len(read.patients)
+    if not objecting or holders or key in plan.words or row is not None:
+        plan.rows[key] = _row(read, holders)
+
+
+def _person(plan: Plan, read: Read, known: Knowledge) -> None:
+    patient, person = read.patients[0], read.person
+    assert person is not None  # noqa: S101 - asked by the caller
+    others = known.persons.setdefault(person, set())
+    if others - {patient}:
+        plan.duplicates.append(read.place)
+    others.add(patient)
+    plan.persons[patient] = person

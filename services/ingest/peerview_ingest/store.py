@@ -1,0 +1,282 @@
+"""Ingest's own database: what the log has of every resource, and of whom.
+
+Everything is keyed and written in few statements a submission. It is written only after the log's
+acknowledgement, so what it says is never ahead of the log; losing its last moments (SQLite without
+a sync for each commit) means sending something twice, which changes nothing.
+"""
+
+import contextlib
+import hashlib
+import struct
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+
+from peerview_ingest.fhir.objection import Word
+from peerview_ingest.plan import Holder, Knowledge, Known, PatientState, Plan
+from peerview_ingest.tables import (
+    facts,
+    idempotency_keys,
+    objection_words,
+    organisations,
+    patients,
+    sources,
+)
+
+CHUNK: Final = 500
+"""Keys in one IN list: SQLite's oldest limit on parameters is 999."""
+IDEMPOTENCY_MS: Final = 7 * 86_400_000
+_HOLDER: Final = struct.Struct(">16sI")
+
+T = TypeVar("T")
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the database to the newest form; several services may start at once."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(722001)"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def make_engine(url: str) -> Engine:
+    if make_url(url).get_backend_name() == "sqlite":
+        engine = create_engine(
+            url, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": 10}
+        )
+
+        @event.listens_for(engine, "connect")
+        def _pragmas(connection: Any, _: Any) -> None:
+            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "temp_store=MEMORY"):
+                connection.execute(f"PRAGMA {pragma}")
+
+        return engine
+    return create_engine(
+        url, hide_parameters=True, pool_size=10, max_overflow=60, pool_pre_ping=True
+    )
+
+
+class Store:
+    """Opens a ``Turn`` for each submission. Thread-safe."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = make_engine(url)
+        self._single_writer = (
+            threading.Lock() if self.engine.dialect.name == "sqlite" else contextlib.nullcontext()
+        )
+        migrate(self.engine)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def check(self) -> None:
+        """Raises when the database does not answer."""
+        with self.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    @contextlib.contextmanager
+    def turn(self, practice: str, source: str) -> Iterator["Turn"]:
+        """A practice's turn: on PostgreSQL no other replica has one of the same practice."""
+        with self.engine.connect() as connection:
+            lock = int.from_bytes(hashlib.sha256(practice.encode()).digest()[:8], signed=True)
+            shared = self.engine.dialect.name == "postgresql"
+            if shared:
+                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": lock})
+                connection.commit()
+            try:
+                yield Turn(connection, practice, source, self._single_writer)
+            finally:
+                connection.rollback()
+                if shared:
+                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": lock})
+                    connection.commit()
+
+
+class Turn:
+    """One submission's reads and its one write."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        practice: str,
+        source: str,
+        single_writer: contextlib.AbstractContextManager[Any],
+    ) -> None:
+        self._connection = connection
+        self._practice = practice
+        self._source = source
+        self._single_writer = single_writer
+        dialect = connection.engine.dialect.name
+        self._insert = (sqlite if dialect == "sqlite" else postgresql).insert
+
+    def organisations(self) -> dict[str, str]:
+        """ODS codes of organisations received before, by id."""
+        query = select(organisations.c.id, organisations.c.ods).where(
+            organisations.c.practice == self._practice, organisations.c.source == self._source
+        )
+        return {row.id: row.ods for row in self._connection.execute(query)}
+
+    def knowledge(
+        self, keys: Sequence[bytes], concerned: Iterable[bytes], persons: Iterable[bytes]
+    ) -> Knowledge:
+        """What the index says about these resources, patients and NHS number hashes."""
+        known = Knowledge()
+        people = set(concerned)
+        ask = self._connection.execute
+        for part in chunks(keys):
+            for row in ask(select(facts).where(facts.c.key.in_(part))):
+                holders = tuple(Holder(*each) for each in _HOLDER.iter_unpack(row.holders))
+                known.rows[row.key] = Known(
+                    row.stamp, row.version, row.deleted, row.digest, row.content, holders
+                )
+                people.update(holder.patient for holder in holders)
+            words = select(objection_words.c.patient).where(objection_words.c.fact.in_(part))
+            people.update(row.patient for row in ask(words))
+        for part in chunks(sorted(people)):
+            for row in ask(select(patients).where(patients.c.key.in_(part))):
+                known.patients[row.key] = PatientState(row.generation, row.objected)
+            for row in ask(select(objection_words).where(objection_words.c.patient.in_(part))):
+                word = Word(row.day, row.dissent, row.withdrawn)
+                known.words.setdefault(row.patient, {})[row.fact] = word
+        for part in chunks(sorted(set(persons))):
+            query = select(patients.c.key, patients.c.person).where(patients.c.person.in_(part))
+            for row in ask(query):
+                known.persons.setdefault(row.person, set()).add(row.key)
+        self._connection.rollback()  # no read transaction stays open while the log is written
+        return known
+
+    def commit(
+        self, plan: Plan, given: dict[str, str], data_through: int, answer: "Answer | None" = None
+    ) -> None:
+        """Remember what was acknowledged, in one transaction."""
+        self._connection.rollback()
+        with self._single_writer, self._connection.begin():
+            self._forget(plan)
+            self._upsert(facts, "key", [self._fact_row(k, r) for k, r in plan.rows.items()])
+            states = {**dict.fromkeys(plan.persons), **plan.patients}
+            self._upsert_patients(plan, states)
+            words = [
+                {"fact": key, "patient": said[0], **said[1]._asdict()}
+                for key, said in plan.words.items()
+                if said is not None
+            ]
+            self._upsert(objection_words, "fact", words)
+            places = [
+                {"practice": self._practice, "source": self._source, "id": key[:200], "ods": ods}
+                for key, ods in given.items()
+            ]
+            self._upsert(organisations, "practice,source,id", places)
+            self._upsert(
+                sources,
+                "practice,source",
+                [
+                    {
+                        "practice": self._practice,
+                        "source": self._source,
+                        "data_through": data_through,
+                    }
+                ],
+            )
+            if answer is not None:
+                self._remember(answer)
+
+    def _fact_row(self, key: bytes, row: Known) -> dict[str, Any]:
+        return {
+            "key": key,
+            "practice": self._practice,
+            "stamp": row.stamp,
+            "version": row.version,
+            "deleted": row.deleted,
+            "digest": row.digest,
+            "content": row.content,
+            "holders": b"".join(_HOLDER.pack(*holder) for holder in row.holders),
+        }
+
+    def _forget(self, plan: Plan) -> None:
+        execute = self._connection.execute
+        for patient in plan.objected:
+            after = (int.from_bytes(patient) + 1).to_bytes(len(patient) + 1)[1:]
+            rows = facts.c.holders >= patient
+            if any(after):
+                rows &= facts.c.holders < after
+            # a row that others share stays: it is stale by its generation
+            execute(delete(facts).where(rows & (func.length(facts.c.holders) == _HOLDER.size)))
+        gone = [key for key, said in plan.words.items() if said is None]
+        for part in chunks(gone):
+            execute(delete(objection_words).where(objection_words.c.fact.in_(part)))
+
+    def _upsert_patients(self, plan: Plan, states: dict[bytes, PatientState | None]) -> None:
+        with_state, person_only = [], []
+        for key, state in states.items():
+            row = {
+                "key": key,
+                "practice": self._practice,
+                "generation": state.generation if state else PatientState().generation,
+                "objected": bool(state and state.objected),
+                "person": plan.persons.get(key),
+            }
+            if state is None:
+                person_only.append(row)
+            else:
+                with_state.append(row)
+        self._upsert(patients, "key", person_only, only=("person",))
+        self._upsert(patients, "key", with_state, only=("generation", "objected"))
+
+    def _upsert(
+        self, table: Any, keys: str, rows: list[dict[str, Any]], only: Sequence[str] = ()
+    ) -> None:
+        if not rows:
+            return
+        names = keys.split(",")
+        insert = self._insert(table)
+        changed = only or [name for name in rows[0] if name not in names]
+        statement = insert.on_conflict_do_update(
+            index_elements=names, set_={name: insert.excluded[name] for name in changed}
+        )
+        self._connection.execute(statement, rows)
+
+    def answer(self, key: bytes) -> "Answer | None":
+        """What was answered to a request that carried this idempotency key."""
+        query = select(idempotency_keys).where(
+            idempotency_keys.c.practice == self._practice, idempotency_keys.c.key == key
+        )
+        row = self._connection.execute(query).first()
+        self._connection.rollback()
+        return None if row is None else Answer(row.key, row.request, row.status, row.answer, row.at)
+
+    def _remember(self, answer: "Answer") -> None:
+        old = idempotency_keys.c.at < answer.at - IDEMPOTENCY_MS
+        self._connection.execute(delete(idempotency_keys).where(old))
+        row = {
+            "practice": self._practice,
+            "key": answer.key,
+            "request": answer.request,
+            "status": answer.status,
+            "answer": answer.text,
+            "at": answer.at,
+        }
+        self._upsert(idempotency_keys, "practice,key", [row])
+
+
+class Answer:
+    """An answer kept for a week, for a request sent again under the same idempotency key."""
+
+    __slots__ = ("at", "key", "request", "status", "text")
+
+    def __init__(self, key: bytes, request: bytes, status: int, text: str, at: int) -> None:
+        self.key, self.request, self.status, self.text, self.at = key, request, status, text, at
+
+
+def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]

@@ -1,0 +1,306 @@
+"""One submission, from documents to acknowledgement: read, plan, publish, remember.
+
+A practice's submissions are taken one after the other, so that what the index knows is always what
+the log has. The order of the last two steps is the promise: the log acknowledges before the index
+remembers, and both before the sender hears "accepted". A crash in between means that the sender,
+who heard nothing, sends again.
+"""
+
+import asyncio
+import contextlib
+import re
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from msgspec import structs
+
+from peerview_common import metrics
+from peerview_common.changes import (
+    FORMAT,
+    MAX_RECORD_BYTES,
+    ChangeSet,
+    PatientChange,
+    encode,
+    encoded_size,
+)
+from peerview_common.codes import CodeList
+from peerview_common.ids import OdsCode
+from peerview_common.settings import IngestSettings
+from peerview_ingest.fhir import Feed, HmacKeys, Issue, Outcome, Read, Reader, Receipt
+from peerview_ingest.plan import Plan, make_plan, newest_reads
+from peerview_ingest.publisher import BusyError, Publisher
+from peerview_ingest.receipt import SubmissionReceipt
+from peerview_ingest.store import Answer, Store, Turn
+
+HEARTBEAT_MS: Final = 60_000
+"""A submission in which nothing is new still shows that the feed is alive, so often at most."""
+THREADS: Final = 64
+MAX_PARTS: Final = MAX_RECORD_BYTES - 1_000
+"""Room for the record's own fields."""
+
+_ORGANISATION_ID = re.compile(r"[A-Za-z0-9._|:/#-]{1,200}", re.ASCII)
+_ODS = re.compile(r"[A-Za-z0-9]{1,20}", re.ASCII)
+T = TypeVar("T")
+
+Reading = Callable[[Reader], list[tuple[int | None, Read]]]
+"""Reads documents with a reader; each Read with its line, in a stream of lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    practice: OdsCode
+    source: str
+    traceparent: str | None = None
+
+
+class RefusedError(Exception):
+    """A transaction of which something is wrong: nothing was written."""
+
+    def __init__(self, issues: list[Issue]) -> None:
+        super().__init__("refused")
+        self.issues = issues
+
+
+class TooLargeError(Exception):
+    """A transaction that does not fit one record: nothing was written."""
+
+
+@dataclass
+class Submitted:
+    """What became of every resource, and the receipt."""
+
+    receipt: SubmissionReceipt
+    reads: list[tuple[int | None, Read]]
+
+
+@dataclass
+class _Prepared:
+    turn: Turn
+    plan: Plan
+    reads: list[tuple[int | None, Read]]
+    organisations: dict[str, str]
+    records: list[bytes]
+
+
+class Ingest:
+    """The service without its web part. ``now`` gives milliseconds UTC."""
+
+    def __init__(
+        self,
+        settings: IngestSettings,
+        store: Store,
+        publisher: Publisher,
+        codes: CodeList,
+        master_key: bytes,
+        now: Callable[[], int],
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.publisher = publisher
+        self._codes = codes
+        self._master = master_key
+        self._now = now
+        self._keys: dict[str, HmacKeys] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._last: dict[str, int] = {}
+        self._held = 0
+        self._alive: dict[tuple[str, str], int] = {}
+        # more threads than cores: on PostgreSQL they may wait for other replicas
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ingest")
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True)
+        self.store.close()
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Run what blocks beside the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def submit(
+        self,
+        sender: Sender,
+        reading: Reading,
+        *,
+        size: int = 0,
+        atomic: bool = False,
+        beat: bool = False,
+        submission: str | None = None,
+        remember: Callable[[Submitted], Answer] | None = None,
+    ) -> Submitted:
+        """Take one submission, or one group of a longer one; ``beat`` sends one though it is empty.
+
+        ``size`` is its bytes as received, held until it is done: bounded, or BusyError.
+        Raises RefusedError and TooLargeError (``atomic`` alone), and the publisher's errors.
+        """
+        with self._hold(size):
+            return await self._take(sender, reading, atomic, beat, submission, remember)
+
+    @contextlib.contextmanager
+    def _hold(self, size: int) -> Iterator[None]:
+        if self._held and self._held + size > self.settings.max_in_flight_bytes:
+            raise BusyError("too much awaits acknowledgement")
+        self._held += size
+        try:
+            yield
+        finally:
+            self._held -= size
+
+    async def _take(
+        self,
+        sender: Sender,
+        reading: Reading,
+        atomic: bool,
+        beat: bool,
+        submission: str | None,
+        remember: Callable[[Submitted], Answer] | None,
+    ) -> Submitted:
+        async with self._locks[sender.practice]:
+            received = max(self._now(), self._last.get(sender.practice, 0) + 1)
+            self._last[sender.practice] = received
+            receipt = SubmissionReceipt(
+                submission or str(uuid.uuid4()), sender.practice, sender.source, received
+            )
+            stack = contextlib.ExitStack()
+            try:
+                ready = await self.in_thread(
+                    lambda: self._prepare(stack, sender, reading, receipt, atomic, beat)
+                )
+                if ready.records:
+                    receipt.positions = await self.publisher.publish(
+                        ready.records, sender.practice, sender.traceparent
+                    )
+                    self._alive[(sender.practice, sender.source)] = received
+                submitted = Submitted(receipt, ready.reads)
+                answer = remember(submitted) if remember else None
+
+                def commit() -> None:
+                    ready.turn.commit(ready.plan, ready.organisations, received, answer)
+                    stack.close()
+
+                await self.in_thread(commit)
+            except BaseException:
+                await asyncio.shield(self.in_thread(stack.close))
+                raise
+        _count(ready.reads, ready.plan)
+        return submitted
+
+    def _prepare(
+        self,
+        stack: contextlib.ExitStack,
+        sender: Sender,
+        reading: Reading,
+        receipt: SubmissionReceipt,
+        atomic: bool,
+        beat: bool,
+    ) -> _Prepared:
+        turn = stack.enter_context(self.store.turn(sender.practice, sender.source))
+        reads = reading(self._reader(sender, receipt.received, turn.organisations()))
+        refused = [
+            issue
+            for _, read in reads
+            if read.outcome is Outcome.REJECTED
+            for issue in read.issues
+            if issue.severity == "error"
+        ]
+        if atomic and refused:
+            raise RefusedError(refused)
+        newest = newest_reads(sender.practice, sender.source, (read for _, read in reads))
+        known = turn.knowledge(
+            list(newest),
+            (patient for read in newest.values() for patient in read.patients),
+            (read.person for read in newest.values() if read.person is not None),
+        )
+        plan = make_plan(self._codes, newest, known)
+        _tell(receipt, reads, plan)
+        alive = self._alive.get((sender.practice, sender.source), 0)
+        beat = beat or (bool(reads) and receipt.received - alive > HEARTBEAT_MS)
+        sets = list(change_sets(self._change_set(sender, receipt), plan.changes, beat=beat))
+        if atomic and len(sets) > 1:
+            raise TooLargeError
+        return _Prepared(turn, plan, reads, _organisations(reads), [encode(each) for each in sets])
+
+    def _reader(self, sender: Sender, received: int, organisations: dict[str, str]) -> Reader:
+        keys = self._keys.get(sender.practice)
+        if keys is None:
+            keys = self._keys[sender.practice] = HmacKeys(self._master, sender.practice)
+        feed = Feed(sender.practice, sender.source, sender.source in self.settings.register_all)
+        clock = Receipt(received, self.settings.max_future_hours)
+        return Reader(self._codes, feed, keys, clock, organisations)
+
+    def _change_set(self, sender: Sender, receipt: SubmissionReceipt) -> ChangeSet:
+        return ChangeSet(
+            format=FORMAT,
+            practice=sender.practice,
+            source=sender.source,
+            submission=receipt.submission,
+            received=receipt.received,
+            data_through=receipt.received,
+            codes=self._codes.version,
+            patients=[],
+        )
+
+
+def change_sets(
+    empty: ChangeSet, changes: Sequence[PatientChange], *, beat: bool
+) -> Iterator[ChangeSet]:
+    """A submission's records: split between patients, and within one whose part is too large."""
+    part: list[PatientChange] = []
+    size = 0
+    for change in changes:
+        for piece in _pieces(change):
+            more = encoded_size(piece)
+            if part and size + more > MAX_PARTS:
+                yield structs.replace(empty, patients=part)
+                part, size = [], 0
+            part.append(piece)
+            size += more
+    if part or beat:
+        yield structs.replace(empty, patients=part)
+
+
+def _pieces(change: PatientChange) -> Iterator[PatientChange]:
+    if len(change.facts) < 2 or encoded_size(change) <= MAX_PARTS:
+        yield change
+        return
+    middle = len(change.facts) // 2
+    for facts in (change.facts[:middle], change.facts[middle:]):
+        yield from _pieces(structs.replace(change, facts=facts))
+
+
+def _organisations(reads: Sequence[tuple[int | None, Read]]) -> dict[str, str]:
+    """ODS codes to remember; ids and codes that are none are not kept."""
+    return {
+        read.organisation[0]: read.organisation[1]
+        for _, read in reads
+        if read.organisation is not None
+        and _ORGANISATION_ID.fullmatch(read.organisation[0])
+        and _ODS.fullmatch(read.organisation[1])
+    }
+
+
+def _tell(receipt: SubmissionReceipt, reads: Sequence[tuple[int | None, Read]], plan: Plan) -> None:
+    for line, read in reads:
+        if read.outcome is Outcome.ACCEPTED:
+            receipt.accepted += 1
+        elif read.outcome is Outcome.DROPPED:
+            receipt.dropped += 1
+        else:
+            receipt.rejected += 1
+            for issue in read.issues:
+                if issue.severity == "error":
+                    receipt.reject(issue, line)
+    receipt.unchanged = min(plan.unchanged + plan.superseded, receipt.accepted)
+    receipt.objections = len(plan.objected)
+    receipt.opted_in = len(plan.opted_in)
+    receipt.shared_nhs_numbers = len(plan.duplicates)
+
+
+def _count(reads: Sequence[tuple[int | None, Read]], plan: Plan) -> None:
+    for outcome in Outcome:
+        number = sum(read.outcome is outcome for _, read in reads)
+        metrics.resources.labels(outcome.value).inc(number)
+    metrics.resources.labels("unchanged").inc(plan.unchanged + plan.superseded)

@@ -1,0 +1,87 @@
+"""Ingest's own tables. They hold pseudonyms, hashes and times; no clinical content."""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata: Final = MetaData()
+
+facts: Final = Table(
+    "facts",
+    metadata,
+    Column("key", LargeBinary(16), primary_key=True, comment="hash of practice, source, type, id"),
+    Column("practice", String(10), nullable=False),
+    Column("stamp", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False, comment="of the whole version, for ties"),
+    Column("content", LargeBinary(16), nullable=False, comment="of the body alone"),
+    Column("holders", LargeBinary, nullable=False, comment="20 bytes each: patient, generation"),
+    Index("facts_holders", "holders"),
+    sqlite_with_rowid=False,
+)
+
+patients: Final = Table(
+    "patients",
+    metadata,
+    Column("key", LargeBinary(16), primary_key=True),
+    Column("practice", String(10), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("objected", Boolean, nullable=False),
+    Column("person", LargeBinary(16), comment="keyed hash of the NHS number"),
+    Index("patients_person", "person"),
+    sqlite_with_rowid=False,
+)
+
+objection_words: Final = Table(
+    "objection_words",
+    metadata,
+    Column("fact", LargeBinary(16), primary_key=True),
+    Column("patient", LargeBinary(16), nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("dissent", Boolean, nullable=False),
+    Column("withdrawn", Boolean, nullable=False),
+    Index("objection_words_patient", "patient"),
+    sqlite_with_rowid=False,
+)
+
+organisations: Final = Table(
+    "organisations",
+    metadata,
+    Column("practice", String(10), primary_key=True),
+    Column("source", String(100), primary_key=True),
+    Column("id", String(200), primary_key=True),
+    Column("ods", String(20), nullable=False),
+)
+
+idempotency_keys: Final = Table(
+    "idempotency_keys",
+    metadata,
+    Column("practice", String(10), primary_key=True),
+    Column("key", LargeBinary(32), primary_key=True, comment="hash of the caller and their key"),
+    Column("request", LargeBinary(32), nullable=False, comment="hash of what was asked"),
+    Column("status", Integer, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("idempotency_keys_at", "at"),
+)
+
+sources: Final = Table(
+    "sources",
+    metadata,
+    Column("practice", String(10), primary_key=True),
+    Column("source", String(100), primary_key=True),
+    Column("data_through", BigInteger, nullable=False),
+    Column("last_extract", String(10)),
+)
