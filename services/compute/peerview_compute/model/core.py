@@ -169,10 +169,12 @@ class Core:
         The origin of the old set stays, so that snapshots go on. Its facts that have no source get
         ``old_source``, if that is given. Generations are compared, so whoever re-keys carries a
         patient's generation and objection over to the new key. ``before`` is what ``new`` counts;
-        what ``old`` counts goes with ``empty(old)``.
+        what ``old`` counts goes with ``empty(old)``. An old set that is empty changes nothing, so
+        the same event may come again.
         """
         target = states.NOBODY if new is None else states.decode(new)
-        if old is None:
+        source = states.NOBODY if old is None else states.decode(old)
+        if not source.facts and not source.objected:  # nobody, or moved before: the event again
             return self._settle(
                 new,
                 target,
@@ -182,7 +184,6 @@ class Core:
                 (),
                 day,
             )
-        source = states.decode(old)
         facts = source.facts
         if old_source:
             facts = [

@@ -112,10 +112,9 @@ def has_facts(header: StateHeader) -> bool:
     return bytes(header.facts) != _NO_FACTS
 
 
-def fact_order(fact: Fact) -> tuple[str, int, bool, bytes | str]:
-    """The order of facts in a state; one place for each key."""
-    identity = fact.id
-    return (fact.source, fact.type, isinstance(identity, str), identity)
+def fact_order(fact: Fact) -> tuple[str, int, bytes]:
+    """The order of facts in a state, and the identity that the versions of one share."""
+    return (fact.source, fact.type, fact.id)
 
 
 def newest(a: Fact, b: Fact) -> Fact:
