@@ -28,6 +28,8 @@ ODD_CATEGORIES = ("general consultation acute", "Social Prescribing Service", "W
 CODES = {}
 for _cluster, _system, _code in ROWS:
     CODES.setdefault(name_of(_cluster), []).append((_system, _code))
+# an objection would take nearly everybody out of everything
+SOME_CLUSTERS = sorted(name for name in CODES if not name.startswith("TYPE1"))
 
 
 def nhs_number(rng):
@@ -50,7 +52,7 @@ class Patient:
         self.bundled = rng.random() < 0.3
         self.loose, self.entries = [], []
         self.deletions = {stamp: [] for stamp in DELETION_STAMPS}
-        self.said, self.serial = set(), 0
+        self.said, self.serial, self.full_urls = set(), 0, {}
         self.received = not self.chance(0.01)
         self.plain = self.chance(0.5)
 
@@ -181,7 +183,7 @@ class Patient:
         elif story == "by_version_only":
             stamp = self.rng.choice((None, old))
             self.send(resource, stamp, "10")
-            self.send(self.spoiled(resource), stamp, self.rng.choice(("9", "x11")))
+            self.send(self.spoiled(resource), stamp, self.rng.choice(("9", "x11", None)))
         else:
             self.send(resource, new, "3")
             if story == "deleted":
@@ -251,7 +253,8 @@ class Patient:
         if form == "deletion_response":
             entry["response"] = {"status": "204", "lastModified": stamp}
             if number:
-                entry["response"]["etag"] = f'W/"{number}"'
+                forms = (f'W/"{number}"', f'"{number}"')
+                entry["response"]["etag"] = self.rng.choice(forms)
         elif form == "deletion_meta":
             meta = {"lastUpdated": stamp} | ({"versionId": number} if number else {})
             entry["resource"] = {"resourceType": kind, "id": ident, "meta": meta}
@@ -274,6 +277,9 @@ class Patient:
 
     def concept(self, *clusters):
         codings = [self.coding(cluster) for cluster in clusters]
+        if self.chance(0.04):
+            self.say("several_clusters")
+            codings.append(self.coding(self.rng.choice(SOME_CLUSTERS)))
         if self.chance(0.15):
             self.say("coding_of_no_cluster")
             codings.insert(0, {"system": "urn:example:local", "code": codings[0]["code"]})
@@ -456,7 +462,7 @@ class Patient:
         parts = [(f"BP_SYSTOLIC_{setting}", systolic), (f"BP_DIASTOLIC_{setting}", diastolic)]
         form = self.draw(
             panel=6, lone_pair=3, half_panel=1, half_lone=1, no_panel_code=0.7, lone_two_days=0.5,
-            other_setting=0.5,
+            other_setting=0.5, panel_and_systolic=0.5,
         )  # fmt: skip
         if form in ("half_panel", "half_lone"):
             parts = [self.rng.choice(parts)]
@@ -472,6 +478,12 @@ class Patient:
             {"code": self.concept(cluster), "valueQuantity": self.quantity(value, *units)}
             for cluster, value in parts
         ]
+        if form == "panel_and_systolic":  # one Observation that is a panel and a reading
+            value = self.quantity(systolic - 20, *units)
+            self.observation(
+                "BP_PANEL", parts[0][0], day=day, component=components, valueQuantity=value
+            )
+            return
         panel = "BP_PANEL" if form != "no_panel_code" else "HTMAX"
         if panel == "HTMAX":
             day = day - timedelta(days=800)
@@ -605,7 +617,7 @@ class Patient:
         form = self.draw(
             org_absent=6, org_ods=6, org_no_system=1, org_other_system=0.7, org_reference=1.5,
             org_by_id=1.5, org_absolute=0.5, org_elsewhere=1.5, org_conditional=0.5,
-            org_display=0.5, org_reference_elsewhere=0.5,
+            org_display=0.5, org_reference_elsewhere=0.5, org_full_url=1,
         )  # fmt: skip
         organisation = {
             "org_ods": {"identifier": {"system": ODS_SYSTEM, "value": PRACTICE}},
@@ -620,6 +632,7 @@ class Patient:
             "org_elsewhere": {"identifier": {"system": ODS_SYSTEM, "value": OTHER_PRACTICE}},
             "org_conditional": {"reference": f"Organization?identifier={ODS_SYSTEM}|A99009"},
             "org_display": {"display": OTHER_PRACTICE},
+            "org_full_url": {"reference": self.full_url("Organization")},
             "org_reference_elsewhere": {"reference": "Organization/org-2"},
         }
         if form != "org_absent":
@@ -773,8 +786,13 @@ class Patient:
         for _ in range(self.rng.choice((0, 1, 2))):
             said = {"value": self.rng.choice((0, 1, 1.9, 2, 3)), "unit": "anything"}
             if self.chance(0.1):
+                self.say("score_without_value")
                 del said["value"]
-            self.observation("CHA2DS2VASC_SCORE", day=self.day(12), valueQuantity=said)
+            if self.chance(0.1):
+                self.say("score_without_observation")
+                self.condition("CHA2DS2VASC_SCORE", day=self.day(12))
+            else:
+                self.observation("CHA2DS2VASC_SCORE", day=self.day(12), valueQuantity=said)
         if self.chance(0.3):
             self.prescription("DOAC_RX", self.day(6))
         if self.chance(0.4):
@@ -903,6 +921,8 @@ class Patient:
         form = self.draw(
             doctor=8, doctor_absolute=2, doctor_conditional=2, doctor_urn=1, doctor_identifier=2,
             role_with_identifier=1, related_person=0.3, display_only=0.5, role_conditional=0.2,
+            doctor_full_url=1, role_full_url=0.5, urn_of_nothing=0.3, identifier_without_system=0.3,
+            urn_role_id=0.3,
         )  # fmt: skip
         number = self.rng.choice((1, 1, 2))
         identifier = {"system": "https://fhir.hl7.org.uk/Id/gmc-number", "value": f"900000{number}"}
@@ -911,6 +931,14 @@ class Patient:
             "doctor_absolute": {"reference": f"https://fhir.example.org/r4/Practitioner/d{number}"},
             "doctor_conditional": {"reference": f"Practitioner?identifier=urn:gmc|900000{number}"},
             "doctor_urn": {"reference": f"urn:uuid:d{number}"},
+            "doctor_full_url": {"reference": self.full_url("Practitioner")},
+            "role_full_url": {
+                "reference": self.full_url("PractitionerRole"),
+                "identifier": identifier,
+            },
+            "urn_of_nothing": {"reference": "urn:uuid:nothing", "identifier": identifier},
+            "urn_role_id": {"reference": "urn:uuid:r1", "identifier": identifier},
+            "identifier_without_system": {"identifier": {"value": f"900000{number}"}},
             "doctor_identifier": {"identifier": identifier},
             "role_with_identifier": {
                 "reference": f"PractitionerRole/r{number}",
@@ -923,6 +951,22 @@ class Patient:
                 "identifier": identifier,
             },
         }[form]
+
+    def full_url(self, kind):
+        """That of a resource in the patient's Bundle, else the urn:uuid of a shared one's id."""
+        if not self.bundled:
+            return {"Practitioner": "urn:uuid:d1", "PractitionerRole": "urn:uuid:r1"}.get(
+                kind, f"Organization/{PRACTICE}"
+            )
+        if kind not in self.full_urls:
+            ident = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+            resource = {"resourceType": kind, "id": f"{self.id}-{kind}"}
+            if kind == "Organization":
+                code = self.rng.choice((PRACTICE, PRACTICE, OTHER_PRACTICE))
+                resource["identifier"] = [{"system": ODS_SYSTEM, "value": code}]
+            self.full_urls[kind] = f"urn:uuid:{ident}"
+            self.entries.append({"fullUrl": self.full_urls[kind], "resource": resource})
+        return self.full_urls[kind]
 
     def encounter(self):
         resource = {
@@ -972,6 +1016,7 @@ def shared_documents():
          "identifier": [{"system": ODS_SYSTEM, "value": OTHER_PRACTICE}]},
         {"resourceType": "Practitioner", "id": "d1"},
         {"resourceType": "Practitioner", "id": "d2"},
+        {"resourceType": "PractitionerRole", "id": "r1"},
     ]  # fmt: skip
 
 
@@ -1000,9 +1045,9 @@ def bundles(patients):
                     request = {"request": {"method": "PUT", "url": url}}
                     entries.append(entry | (request if kind == "transaction" else {}))
         made.append({"resourceType": "Bundle", "type": kind, "entry": entries})
-    for stamp in DELETION_STAMPS:
+    for kind, stamp in zip(("batch", "history", "transaction"), DELETION_STAMPS, strict=True):
         entries = [entry for patient in patients for entry in patient.deletions[stamp]]
-        bundle = {"resourceType": "Bundle", "type": "batch", "entry": entries}
+        bundle = {"resourceType": "Bundle", "type": kind, "entry": entries}
         made.append(bundle | ({"timestamp": stamp} if stamp else {}))
     return [bundle for bundle in made if bundle["entry"]]
 

@@ -6,6 +6,7 @@ components`; with a Condition `resolved` (a day, or None).
 """
 
 import csv
+import gzip
 import json
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -46,7 +47,7 @@ def parse_time(text):
         return None
     year, month, day, hour, minute, second, fraction, zone = found.groups()
     try:
-        local = datetime(  # noqa: DTZ001 the zone is set just below
+        local = datetime(
             int(year),
             int(month or 1),
             int(day or 1),
@@ -124,8 +125,9 @@ def coding_codes(concept):
 
 
 def load(path):
-    """The JSON documents of a file: one document, or one a line."""
-    text = Path(path).read_text(encoding="utf-8")
+    """The JSON documents of a file, perhaps gzipped: one document, or one a line."""
+    packed = Path(path).read_bytes()
+    text = (gzip.decompress(packed) if str(path).endswith(".gz") else packed).decode()
     try:
         return [json.loads(text, parse_float=Decimal)]
     except json.JSONDecodeError:
