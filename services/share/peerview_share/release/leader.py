@@ -71,7 +71,7 @@ class Leader:
                     self._lead()
             except LostLeaseError:
                 log.info("another replica leads")
-            except (KafkaError, SQLAlchemyError, LookupError, OSError) as error:
+            except (KafkaError, SQLAlchemyError, StaleError, LookupError, OSError) as error:
                 self.problem = f"{type(error).__name__}: {error}"
                 log.warning("the leader's work failed, trying again", error=self.problem)
             except Exception:

@@ -1,0 +1,5 @@
+"""``python -m peerview_share``"""
+
+from peerview_share.main import main
+
+main()

@@ -1,0 +1,48 @@
+"""The HTTP application."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from peerview_common import ops, problem
+from peerview_share.agreements.current import StaleError
+from peerview_share.api import agreements, networks, practices, releases
+from peerview_share.service import Share
+from peerview_share.web import page
+
+SERVICE = "share"
+
+
+def create_app(share: Share) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(share.start)
+        yield
+        await asyncio.to_thread(share.stop)
+
+    async def checks() -> Mapping[str, str | None]:
+        return await asyncio.to_thread(share.problems)
+
+    app = FastAPI(title="Peerview share", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.share = share
+    problem.install(app)
+    app.add_exception_handler(StaleError, _unconfirmed)
+    ops.measure(app, SERVICE)
+    app.include_router(ops.router(SERVICE, checks))
+    for router in (practices.router, networks.router, agreements.router, releases.router):
+        app.include_router(router)
+    page.install(app)
+    return app
+
+
+async def _unconfirmed(_: Request, error: Exception) -> JSONResponse:
+    """Deny everything that rests on agreements while they cannot be confirmed."""
+    return problem.Problem(
+        503,
+        "agreements-unconfirmed",
+        "agreements could not be confirmed just now, so nothing is shown",
+        headers={"Retry-After": "5"},
+    ).response()

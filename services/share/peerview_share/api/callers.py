@@ -1,0 +1,58 @@
+"""Who is calling, and for which practice."""
+
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+
+from peerview_common.auth import AuthError, Principal
+from peerview_common.problem import Problem
+from peerview_share.agreements.acts import Actor
+from peerview_share.service import Share
+
+READ = "share:read"
+OPERATE = "release:operate"
+SIGNATORY = "signatory"
+
+
+def share(request: Request) -> Share:
+    found: Share = request.app.state.share
+    return found
+
+
+def caller(request: Request, parts: Annotated[Share, Depends(share)]) -> Principal:
+    return parts.verifier.principal(request.headers.get("authorization"))
+
+
+ShareParts = Annotated[Share, Depends(share)]
+Caller = Annotated[Principal, Depends(caller)]
+OdsHeader = Annotated[
+    str | None,
+    Header(alias="ODS-Code", description="Which practice to act for, where a token covers several"),
+]
+
+
+def practice_of(principal: Principal, named: str | None) -> str:
+    """The practice that the caller acts for: the token's only one, or the one named."""
+    if named is not None:
+        principal.require_practice(named)
+        return named
+    if len(principal.practices) == 1:
+        return next(iter(principal.practices))
+    if not principal.practices:
+        raise AuthError(403, "the token covers no practice")
+    raise Problem(400, "practice-needed", "name one of the token's practices in ODS-Code")
+
+
+def reader(principal: Principal, ods: OdsHeader = None) -> str:
+    principal.require_scope(READ)
+    return practice_of(principal, ods)
+
+
+def signatory(principal: Caller, ods: OdsHeader = None) -> Actor:
+    """Someone who may bind a practice."""
+    if SIGNATORY not in principal.roles:
+        raise AuthError(403, "the token lacks the role signatory")
+    return Actor(practice_of(principal, ods), principal.subject, principal.name)
+
+
+Signatory = Annotated[Actor, Depends(signatory)]

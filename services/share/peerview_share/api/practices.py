@@ -1,0 +1,76 @@
+"""What a practice reads about itself: its live figures, and who has seen its released ones."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from peerview_common.days import iso_millis
+from peerview_common.values import IndicatorValue
+from peerview_share.api.callers import READ, Caller, ShareParts
+from peerview_share.store import audit
+
+router = APIRouter(prefix="/v1/practices/{ods}", tags=["own practice"])
+
+
+def live_indicator(value: IndicatorValue) -> dict[str, Any]:
+    return {
+        "version": value.version,
+        "state": value.state,
+        "denominator": value.denominator,
+        "numerator": value.numerator,
+        "met": value.met,
+        "miss": value.miss,
+        "exception": value.exception,
+        "excluded": value.excluded,
+        "as_of": value.as_of,
+        "data_through": value.data_through,
+        "source": {"partition": value.source.partition, "offset": value.source.offset},
+    }
+
+
+def objected_sentence(count: int) -> str:
+    """Said wherever live figures are."""
+    if count == 0:
+        return "No patient has a type 1 opt-out."
+    if count == 1:
+        return "1 patient with a type 1 opt-out is not counted."
+    return f"{count:,} patients with a type 1 opt-out are not counted."
+
+
+@router.get("/indicators")
+def indicators(ods: str, principal: Caller, share: ShareParts) -> dict[str, Any]:
+    """Live figures, unrounded, for the practice's own staff."""
+    principal.require_scope(READ)
+    principal.require_practice(ods)
+    values = share.figures.of(ods)
+    objected = max((value.objected for value in values.values()), default=0)
+    return {
+        "practice": ods,
+        "as_of": max((value.as_of for value in values.values()), default=None),
+        "data_through": max((value.data_through for value in values.values()), default=None),
+        "objected": objected,
+        "note": objected_sentence(objected),
+        "indicators": {
+            name: live_indicator(values[name]) for name in share.catalogue if name in values
+        },
+    }
+
+
+@router.get("/disclosures")
+def disclosures(
+    ods: str,
+    principal: Caller,
+    share: ShareParts,
+    before: Annotated[int | None, Query(ge=1)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> dict[str, Any]:
+    """Who saw this practice's released cells, newest first. ``next`` continues with ``before``."""
+    principal.require_scope(READ)
+    principal.require_practice(ods)
+    with share.database.read() as connection:
+        found = audit.of_subject(connection, ods, before=before, limit=limit)
+    return {
+        "practice": ods,
+        "disclosures": [{**item, "at": iso_millis(item["at"])} for item in found],
+        "next": found[-1]["seq"] if len(found) == limit else None,
+    }

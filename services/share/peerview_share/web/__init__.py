@@ -1,0 +1,1 @@
+"""The web page: drawn on the server, works without JavaScript."""
