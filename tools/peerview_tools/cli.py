@@ -110,6 +110,98 @@ def send(
 
 
 @app.command()
+def token(
+    keys: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the development issuer keeps its key.")
+    ],
+    subject: Annotated[str, typer.Option(help="Whom the token stands for.")] = "developer",
+    practice: Annotated[
+        list[str] | None, typer.Option(metavar="ODS", help="A practice it covers; repeatable.")
+    ] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="What it may do; repeatable. All, when none is given.")
+    ] = None,
+    role: Annotated[
+        list[str] | None, typer.Option(help="clinical, signatory or operator; repeatable.")
+    ] = None,
+    system: Annotated[str, typer.Option(help="The source system it sends from.")] = "demo",
+    hours: Annotated[float, typer.Option(min=0.01, help="How long it holds.")] = 1.0,
+) -> None:
+    """A token for development, on standard output. Production mode refuses it."""
+    from peerview_tools.token import run
+
+    raise typer.Exit(
+        run(
+            keys,
+            subject=subject,
+            practices=practice or [],
+            scopes=scope or [],
+            roles=role or [],
+            system=system,
+            hours=hours,
+        )
+    )
+
+
+agreements = typer.Typer(help="Agreements, over share's HTTP interface.", no_args_is_help=True)
+app.add_typer(agreements, name="agreement")
+
+Share = Annotated[
+    str, typer.Option("--at", envvar="PEERVIEW_SHARE", metavar="URL", help="Address of share.")
+]
+Token = Annotated[
+    str, typer.Option("--token", envvar="PEERVIEW_TOKEN", help="A signatory's bearer token.")
+]
+AgreementId = Annotated[str, typer.Argument(metavar="ID", help="The agreement's id.")]
+
+
+@agreements.command("create")
+def agreement_create(
+    file: Annotated[Path, typer.Argument(help="The agreement as JSON.", dir_okay=False)],
+    at: Share,
+    token: Token,
+) -> None:
+    """Propose an agreement. Nothing is shared before all parties have signed."""
+    from peerview_tools import agreement
+
+    raise typer.Exit(agreement.create(file, url=at, token=token))
+
+
+@agreements.command("sign")
+def agreement_sign(
+    identity: AgreementId,
+    at: Share,
+    token: Token,
+    yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
+) -> None:
+    """Read an agreement's terms, and sign them by their hash."""
+    from peerview_tools import agreement
+
+    raise typer.Exit(agreement.sign(identity, url=at, token=token, yes=yes))
+
+
+@agreements.command("withdraw")
+def agreement_withdraw(
+    identity: AgreementId,
+    at: Share,
+    token: Token,
+    yes: Annotated[bool, typer.Option("--yes", help="Withdraw without asking.")] = False,
+) -> None:
+    """Withdraw: final for the practice, and in force everywhere within 5 seconds."""
+    from peerview_tools import agreement
+
+    raise typer.Exit(agreement.withdraw(identity, url=at, token=token, yes=yes))
+
+
+@agreements.command("show")
+def agreement_show(identity: AgreementId, at: Share, token: Token) -> None:
+    """An agreement with its state and signatures, as JSON."""
+    from peerview_tools import agreement
+
+    raise typer.Exit(agreement.show(identity, url=at, token=token))
+
+
+@app.command()
 def docs() -> None:
     """Write the pages that come from the code: docs/settings.md and docs/metrics.md."""
     from peerview_tools.docs import write

@@ -67,6 +67,8 @@ class Client:
     ) -> Answer:
         """The answer, whatever its status. An iterable body is streamed, and sent only once."""
         sent = self._headers | dict(headers or {})
+        if body is not None and not isinstance(body, bytes):
+            sent["Transfer-Encoding"] = "chunked"
         if self._token is not None:
             sent["Authorization"] = f"Bearer {self._token()}"
         again = body is None or isinstance(body, bytes)
@@ -74,9 +76,11 @@ class Client:
             fresh = self._connection.sock is None
             try:
                 self._connect()
-                self._connection.request(
-                    method, self._base + path, body, sent, encode_chunked=not again
-                )
+                # a refusal may come before all of a long body is sent: then the answer is there
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    self._connection.request(
+                        method, self._base + path, body, sent, encode_chunked=not again
+                    )
                 answer = self._connection.getresponse()
                 found = {name.lower(): value for name, value in answer.getheaders()}
                 return Answer(answer.status, found, answer.read())
