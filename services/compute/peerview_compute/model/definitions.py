@@ -96,8 +96,13 @@ class _File:
 
     def errors(self, error: ValidationError) -> DefinitionError:
         lines = []
-        for entry in error.errors(include_url=False):
+        found = error.errors(include_url=False)
+        for entry in found:
             path = tuple(entry["loc"])
+            if entry["type"] == "too_short" and any(
+                other["loc"][: len(path)] == path and other is not entry for other in found
+            ):
+                continue  # the list is short only because of the mistake inside it
             message = entry["msg"].removeprefix("Value error, ")
             if entry["type"] == "extra_forbidden":
                 message = "no such field"
