@@ -3,9 +3,13 @@
 import uuid
 
 import pytest
-from peerview_share.store.database import Database
+from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
+
+from peerview_share.api.app import create_app
+from peerview_share.store.database import Database
+from tests.share.support import Clock, Issuer, World, make_share
 
 
 @pytest.fixture
@@ -34,3 +38,18 @@ def database(request):
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     admin.dispose()
+
+
+@pytest.fixture
+def issuer(tmp_path):
+    return Issuer(tmp_path)
+
+
+@pytest.fixture
+def world(tmp_path, issuer):
+    """The whole service in this process, without a broker: its threads are not started."""
+    clock = Clock()
+    share = make_share(tmp_path, clock, issuer)
+    found = World(share, clock, issuer, TestClient(create_app(share)))
+    yield found
+    share.database.close()

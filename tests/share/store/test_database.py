@@ -3,10 +3,11 @@
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from peerview_share.store import schema
-from peerview_share.store.database import upsert
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
+
+from peerview_share.store import schema
+from peerview_share.store.database import upsert
 
 
 def test_migrations_make_the_tables_that_the_code_expects(database):
