@@ -74,6 +74,7 @@ class KafkaPublisher:
         self._settings = settings
         self._topic = topic_name(settings.topic_prefix, CHANGES)
         self._producer: KafkaProducer | None = None
+        self._spent: KafkaProducer | None = None
         self._wrong: str | None = "not connected yet"
         self._stopping = threading.Event()
         self._wake = threading.Event()
@@ -92,9 +93,9 @@ class KafkaPublisher:
         self._stopping.set()
         self._wake.set()
         if self._thread is not None:
-            await asyncio.to_thread(self._thread.join, 10)
+            await asyncio.to_thread(self._thread.join, CONNECT_MS / 1000 + 1)
         if self._producer is not None:
-            await asyncio.to_thread(self._producer.close, 10)
+            await asyncio.to_thread(_close, self._producer, 10)
 
     def wrong(self) -> str | None:
         return self._wrong
@@ -120,6 +121,7 @@ class KafkaPublisher:
         if failed:
             metrics.published.labels("failed").inc(len(failed))
             self._wrong = "a record was not acknowledged in time"
+            self._spent = producer
             self._wake.set()
             raise BrokerAwayError(type(failed[0]).__name__, total - len(failed), sent=True)
         metrics.publish_seconds.observe(time.perf_counter() - began)
@@ -179,6 +181,7 @@ class KafkaPublisher:
     def _watch(self) -> None:
         while not self._stopping.is_set():
             try:
+                self._discard_spent()
                 if self._producer is None:
                     self._connect()
                 else:
@@ -189,6 +192,17 @@ class KafkaPublisher:
             pause = PROBE_SECONDS if self._wrong is None else 0.25
             self._wake.wait(pause)
             self._wake.clear()
+
+    def _discard_spent(self) -> None:
+        """Part with a producer that failed to deliver.
+
+        An idempotent producer of kafka-python that has given a batch up can stay stuck on its
+        sequence numbers for good, though the broker is back; a new one starts afresh.
+        """
+        spent, self._spent = self._spent, None
+        if spent is not None and spent is self._producer:
+            self._producer = None
+            _close(spent, 0)
 
     def _set(self, wrong: str | None) -> None:
         if wrong != self._wrong:
@@ -231,8 +245,7 @@ class KafkaPublisher:
                 log.error("partitions", topic=self._topic, there=there, set=settings.partitions)
                 raise PartitionsError(f"{there} partitions, not {settings.partitions}")
         except BaseException:
-            with contextlib.suppress(Exception):
-                producer.close(0)
+            _close(producer, 0)
             raise
         self._producer = producer
 
@@ -254,6 +267,15 @@ class KafkaPublisher:
 
 class PartitionsError(Exception):
     """The topic was provisioned with another number of partitions than the setting says."""
+
+
+def _close(producer: KafkaProducer, seconds: float) -> None:
+    """Close it, by force when it cannot deliver what it holds within ``seconds``."""
+    try:
+        producer.close(seconds)
+    except KafkaError:
+        # close gives up before it has ended the sender's thread
+        producer._sender.force_close()
 
 
 def _bridge(

@@ -65,13 +65,19 @@ def router(ingest: Ingest, senders: Senders) -> APIRouter:
 
 
 async def _groups(request: Request, longest: int) -> AsyncIterator[Lines]:
-    rest = b""
-    number = size = 0
+    begun: list[bytes] = []  # pieces of a line that has not ended yet
+    number = size = length = 0
     group: Lines = []
     async for chunk in decoded(request):
-        if len(rest) + len(chunk) > longest and b"\n" not in chunk:
+        first, *others = chunk.split(b"\n")
+        begun.append(first)
+        length += len(first)
+        if length > longest:
             raise Problem(413, "too-large", f"line {number + 1} is over {longest} bytes")
-        *lines, rest = (rest + chunk).split(b"\n")
+        if not others:
+            continue
+        lines = [b"".join(begun), *others[:-1]]
+        begun, length = [others[-1]], len(others[-1])
         for line in lines:
             number += 1
             if line.strip():
@@ -80,6 +86,7 @@ async def _groups(request: Request, longest: int) -> AsyncIterator[Lines]:
             if size >= GROUP_BYTES or len(group) >= GROUP_LINES:
                 yield group
                 group, size = [], 0
+    rest = b"".join(begun)
     if rest.strip():
         group.append((number + 1, rest))
     if group:
