@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -71,6 +72,10 @@ async def run(settings: ComputeSettings) -> int:
     )
     listening = socket.create_server((settings.host, settings.port))
     host, port = listening.getsockname()[:2]
+    # what is loaded by now stays; facts come and go by the million, and hold no cycles
+    sys.setswitchinterval(0.001)
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     worker = Worker(settings, core, f"http://{socket.gethostname()}:{port}")
     server = OpsServer(
         uvicorn.Config(ops_app(worker), log_config=None, access_log=False, lifespan="off")

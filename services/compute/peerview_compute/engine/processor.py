@@ -222,20 +222,20 @@ class Processor:
         practice = partition.practice(change.practice)
         made = HeaderFactory(change.practice, header(headers, "traceparent"))
         writes: list[Write] = []
+        changed = failed = 0
         until = time.perf_counter() + self._limits.slice_s
         for part in change.patients:
             try:
                 write = partition.apply(practice, part)
             except Exception as error:
-                metrics.patients.labels("failed").inc()
+                failed += 1
                 value = part_of(change, part)
                 self._put_dead_letter(message, headers, value, "apply", error)
                 self._failures.add()
                 continue
             self._failures.success()
-            metrics.patients.labels("unchanged" if write is None else "changed").inc()
-            metrics.facts.inc(len(part.facts))
             if write is not None:
+                changed += 1
                 writes.append(write)
             if time.perf_counter() >= until:
                 # hand over what there is, and give way: the health check waits
@@ -244,6 +244,10 @@ class Processor:
                 await asyncio.sleep(0)
                 until = time.perf_counter() + self._limits.slice_s
         self._count_evaluations("change")
+        metrics.facts.inc(sum(len(part.facts) for part in change.patients))
+        metrics.patients.labels("changed").inc(changed)
+        metrics.patients.labels("unchanged").inc(len(change.patients) - changed - failed)
+        metrics.patients.labels("failed").inc(failed)
         notes = partition.note(
             practice, Notes(data_through=change.data_through, position=message.offset)
         )
