@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from peerview_compute.model import definition
 
 PAGE = (Path(__file__).parents[3] / "docs" / "indicators.md").read_text("utf-8")
