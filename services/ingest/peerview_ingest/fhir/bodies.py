@@ -12,6 +12,7 @@ from typing import Final
 from peerview_common.codes import OBJECTION, CodeList
 from peerview_common.days import LONG_AGO, day_of_millis
 from peerview_common.facts import (
+    EARLIEST,
     NATIONAL_CATEGORIES,
     Appointment,
     AppointmentStatus,
@@ -86,7 +87,8 @@ class Setting:
 
     def resolved_day(self, receipt: bool) -> int:
         """The day of ``lastUpdated``, or of receipt where one is known."""
-        return day_of_millis(self.stamp) if self.stamped or receipt else LONG_AGO
+        known = self.stamped or (receipt and self.stamp != EARLIEST)
+        return day_of_millis(self.stamp) if known else LONG_AGO
 
     def warn(self, expression: str, code: str, diagnostics: str) -> None:
         self.issues.append(Issue("warning", code, expression, diagnostics))
