@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from random import Random
+from typing import Any
 
 from kafka import KafkaProducer
 
@@ -179,6 +180,16 @@ class Feed:
             value=value,
             partition=partition,
             headers=[("ce_type", ce_type.encode())],
+        )
+
+    def copy(self, record: Any) -> None:
+        """A record of another feed's topic, as it is."""
+        self._producer.send(
+            self._topic,
+            key=record.key,
+            value=record.value,
+            partition=record.partition,
+            headers=record.headers,
         )
 
     def flush(self) -> None:
