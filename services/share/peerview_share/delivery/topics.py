@@ -77,6 +77,9 @@ class ViewPublisher:
             gone = there.get(topic, {}).keys() - wanted.get(topic, {}).keys()
             if gone:
                 self._remove(topic, sorted(gone))
+        missing = [(topic, 1, PEER_VIEW_CONFIG) for topic in sorted(wanted.keys() - there.keys())]
+        if missing:
+            create_topics(self._bootstrap, missing, replication=self._replication)
         for topic, cells_by_key in sorted(wanted.items()):
             self._write(topic, viewers[topic], cells_by_key, there.get(topic, {}))
 
@@ -87,9 +90,6 @@ class ViewPublisher:
         changed = [key for key in sorted(cells) if there.get(key) != digests[key]]
         if not changed:
             return
-        create_topics(
-            self._bootstrap, [(topic, 1, PEER_VIEW_CONFIG)], replication=self._replication
-        )
         shown = [cells[key] for key in changed]
         with self._database.write() as connection:
             outgoing.save_views(connection, topic, dict.fromkeys(changed, ""))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from peerview_common.catalogue import Direction, IndicatorInfo, Kind
+from peerview_common.days import parse_day
 from peerview_common.values import IndicatorValue
 from peerview_share.delivery.views import EpochCells, PeerCell
 from peerview_share.disclosure.cell import Cell
@@ -101,7 +102,7 @@ def _live(value: IndicatorValue, info: IndicatorInfo) -> Live:
         words.live_shown(value.numerator, value.denominator, info),
         words.counts(value.numerator, value.denominator, info),
         tuple((label, f"{count:,}") for label, count in pairs if label),
-        value.as_of,
+        words.day(parse_day(value.as_of)),
         value.version,
         value.state != "current",
     )

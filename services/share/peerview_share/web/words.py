@@ -60,6 +60,12 @@ def day(value: int) -> str:
     return f"{found.day} {found:%B %Y}"
 
 
+def short_day(value: int) -> str:
+    """1 Apr 2026, held together where lines break."""
+    found = date_of(value)
+    return f"{found.day}\u00a0{found:%b}\u00a0{found.year}"
+
+
 def moment(millis: int) -> str:
     """1 April 2026, 14:05"""
     found = from_millis(millis).astimezone(LONDON)
@@ -85,7 +91,7 @@ def iso_to_millis(text: str) -> int:
 def state(cell: Cell) -> str:
     """A cell's state as a short phrase, with its date where it has one."""
     if cell.state is CellState.VALUE and cell.released is not None:
-        return f"released {day(cell.released)}"
+        return f"released {short_day(cell.released)}"
     if cell.state is CellState.CARRIED_FORWARD and cell.released is not None:
-        return f"carried forward from {day(cell.released)}"
+        return f"carried forward from {short_day(cell.released)}"
     return cell.state.value.replace("-", " ")
