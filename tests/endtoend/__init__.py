@@ -1,0 +1,1 @@
+"""Everything for real: a broker, the three services as processes, and HTTP."""
