@@ -105,7 +105,7 @@ class Core:
         old = states.NOBODY if stored is None else states.decode(stored)
         left = (old.generation, old.objected)
         right = (change.generation, change.objected)
-        if right < left and stored is not None:
+        if right < left:
             return self._settle(stored, old, old.origins, left, old.facts, (), day)
         if right > left:
             facts = states.of_change(change).facts

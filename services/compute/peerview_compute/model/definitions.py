@@ -31,6 +31,10 @@ from peerview_compute.model.definition import (
 )
 from peerview_compute.model.uses import pair_readings, uses_of
 
+MEANING: Final = 1
+"""Part of the hash. Raise it when the code comes to answer otherwise for the same definitions, so
+that no figure cached by the old code is believed."""
+
 
 class DefinitionError(ValueError):
     """Mistakes in definitions; each line of the text is ``file:line: field: what is wrong``."""
@@ -202,6 +206,7 @@ class DefinitionSet:
         self.codes_version = codes.version
         text = json.dumps(
             {
+                "meaning": MEANING,
                 "codes": codes.version,
                 "definitions": [d.model_dump(mode="json", by_alias=True) for d in self.all],
                 "readings": {

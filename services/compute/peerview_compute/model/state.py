@@ -123,6 +123,8 @@ def newest(a: Fact, b: Fact) -> Fact:
     left, right = (a.stamp, a.version, a.deleted), (b.stamp, b.version, b.deleted)
     if left != right:
         return a if left > right else b
+    if _encoder.encode(a) == _encoder.encode(b):
+        return a
     return a if fact_digest(a) >= fact_digest(b) else b
 
 
