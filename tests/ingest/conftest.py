@@ -1,0 +1,102 @@
+"""The service on a database of its own, with a log that the test can read and break."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from peerview_common import changes, codes
+from peerview_common.auth import TokenVerifier
+from peerview_common.changes import ChangeSet
+from peerview_common.cloudevents import EventType
+from peerview_common.settings import IngestSettings
+from peerview_ingest.app import make_app
+from peerview_ingest.main import DEMONSTRATION_KEY
+from peerview_ingest.publisher import BrokerAwayError, Position
+from peerview_ingest.store import Store
+from peerview_ingest.submission import Ingest
+from peerview_tools.issuer import DevelopmentIssuer
+from tests.ingest.builders import NOW, PRACTICE
+
+
+class MemoryLog:
+    """Stands in for the broker where the broker is not what is tested."""
+
+    def __init__(self) -> None:
+        self.records: list[bytes] = []
+        self.away: str | None = None
+        self.gate: asyncio.Event | None = None
+
+    async def publish(
+        self, changes: Sequence[bytes], practice: str, traceparent: str | None
+    ) -> list[Position]:
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.away is not None:
+            raise BrokerAwayError(self.away, 0, sent=False)
+        first = len(self.records)
+        self.records.extend(changes)
+        return [Position(0, first + number) for number in range(len(changes))]
+
+    def wrong(self) -> str | None:
+        return self.away
+
+    def sets(self) -> list[ChangeSet]:
+        found = [changes.decode(EventType.CHANGES, record) for record in self.records]
+        return [each for each in found if isinstance(each, ChangeSet)]
+
+
+class Service:
+    """The whole service, called without a network."""
+
+    def __init__(self, ingest: Ingest, log: Any, issuer: DevelopmentIssuer) -> None:
+        self.ingest, self.log, self.issuer = ingest, log, issuer
+        verifier = TokenVerifier.from_settings(ingest.settings)
+        transport = httpx.ASGITransport(make_app(ingest, verifier))
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://ingest")
+        self.token = self.token_for(PRACTICE)
+
+    def token_for(self, *practices: str, **claims: Any) -> str:
+        rest = {"subject": "feed", "scope": "ingest:write", **claims}
+        return self.issuer.token(practices=practices, **rest)
+
+    async def send(self, method: str, path: str, **rest: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.token}", **rest.pop("headers", {})}
+        return await self.client.request(method, path, headers=headers, **rest)
+
+    async def bundle(self, document: Any, **rest: Any) -> httpx.Response:
+        return await self.send("POST", "/fhir", json=document, **rest)
+
+
+def settings(directory: Path, issuer: DevelopmentIssuer, **rest: Any) -> IngestSettings:
+    database = f"sqlite:///{directory / 'ingest.db'}"
+    return IngestSettings(**{"ingest_database": database, "jwks": issuer.jwks, **rest})
+
+
+@pytest.fixture
+def issuer(tmp_path: Path) -> DevelopmentIssuer:
+    return DevelopmentIssuer(tmp_path / "issuer")
+
+
+@pytest.fixture
+def clock() -> Iterator[int]:
+    return itertools.count(NOW, 1_000)
+
+
+@pytest.fixture
+async def service(
+    tmp_path: Path, issuer: DevelopmentIssuer, clock: Iterator[int]
+) -> AsyncIterator[Service]:
+    chosen = settings(tmp_path, issuer, max_body_bytes=6_000_000)
+    store = Store(chosen.ingest_database)
+    ingest = Ingest(
+        chosen, store, MemoryLog(), codes.shipped(), DEMONSTRATION_KEY, lambda: next(clock)
+    )
+    made = Service(ingest, ingest.publisher, issuer)
+    yield made
+    await made.client.aclose()
+    ingest.close()
