@@ -61,7 +61,7 @@ def running(
         "PARTITIONS": str(PARTITIONS),
         "INGEST_DATABASE": f"sqlite:///{directory / 'ingest.db'}",
         "JWKS": issuer.jwks,
-        "DELIVERY_TIMEOUT_MS": "3000",
+        "DELIVERY_TIMEOUT_MS": "2000",
         **rest,
     }
     environment = dict(os.environ) | {f"PEERVIEW_{key}": text for key, text in settings.items()}
@@ -141,7 +141,7 @@ def test_202_means_that_it_is_in_the_log(tmp_path: Path, bootstrap: str, topic_p
             service.post(bundle(condition(f"c{number}"))).status_code for number in range(50)
         ]
         assert accepted == [202] * 50
-        assert len(facts(records(bootstrap, topic_prefix))) == 52
+        assert len(facts(records(bootstrap, topic_prefix))) == 51
 
 
 def test_many_senders_at_once_lose_nothing(
@@ -172,7 +172,8 @@ def test_sigterm_finishes_what_was_begun(tmp_path: Path, bootstrap: str, topic_p
         sender.start()
         wait_for(lambda: len(statuses) > 20)
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(20) == 0
+        # uvicorn ends by the signal that ended it, once all is done
+        assert service.process.wait(20) in (0, -signal.SIGTERM)
         sender.join()
         assert set(statuses) == {202}
         assert len(facts(records(bootstrap, topic_prefix))) >= len(statuses)

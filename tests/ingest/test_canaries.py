@@ -1,4 +1,4 @@
-"""Nothing identifying passes: canaries in every field reach no record, log line, answer or table."""
+"""Nothing identifying passes: canaries in every field reach no record, log, answer or table."""
 
 import json
 import logging
