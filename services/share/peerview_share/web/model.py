@@ -89,8 +89,8 @@ def _live(value: IndicatorValue, info: IndicatorInfo) -> Live:
     proportion = info.kind is Kind.PATIENTS
     labels = {
         Kind.PATIENTS: ("Met", "Not met"),
-        Kind.APPOINTMENTS: ("Patients with any", "Patients with none"),
-        Kind.RATE: ("Patients with any", "Patients with none"),
+        Kind.APPOINTMENTS: ("Patients with at least one", "Patients with none"),
+        Kind.RATE: ("Patients with at least one", "Patients with none"),
         Kind.MEAN: ("Patients counted", ""),
     }[info.kind]
     harmed = proportion and info.direction is Direction.LOWER

@@ -129,7 +129,7 @@ def _content(
         "through_ago": words.ago(through, now) if through is not None else None,
         "note": objected_sentence(max((v.objected for v in values.values()), default=0)),
         "meanings": [
-            (name.value.replace("-", " "), text) for name, text in words.STATE_MEANINGS.items()
+            (words.state_word(name), text) for name, text in words.STATE_MEANINGS.items()
         ],
     }  # fmt: skip
 

@@ -88,10 +88,14 @@ def iso_to_millis(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
+def state_word(name: CellState) -> str:
+    return "released" if name is CellState.VALUE else name.value.replace("-", " ")
+
+
 def state(cell: Cell) -> str:
     """A cell's state as a short phrase, with its date where it has one."""
-    if cell.state is CellState.VALUE and cell.released is not None:
-        return f"released {short_day(cell.released)}"
-    if cell.state is CellState.CARRIED_FORWARD and cell.released is not None:
-        return f"carried forward from {short_day(cell.released)}"
-    return cell.state.value.replace("-", " ")
+    word = state_word(cell.state)
+    if cell.released is None or cell.state is CellState.SUPPRESSED:
+        return word
+    joined = "from " if cell.state is CellState.CARRIED_FORWARD else ""
+    return f"{word} {joined}{short_day(cell.released)}"
