@@ -70,9 +70,12 @@ def _found(client: Client, identity: str) -> dict[str, Any]:
 
 def _say_status(found: dict[str, Any]) -> None:
     document = found["agreement"]
-    waiting = [p["odsCode"] for p in found["parties"] if not (p["signedAt"] or p["withdrawnAt"])]
-    left = f"; not signed by {', '.join(waiting)}" if waiting else ""
-    print(f"{document['id']} version {document['version']} is {found['status']}{left}")
+    parties = found["parties"]
+    waiting = [p["odsCode"] for p in parties if not (p["signedAt"] or p["withdrawnAt"])]
+    gone = [p["odsCode"] for p in parties if p["withdrawnAt"]]
+    more = f"; not yet signed by {', '.join(waiting)}" if waiting else ""
+    more += f"; withdrawn: {', '.join(gone)}" if gone else ""
+    print(f"{document['id']} version {document['version']} is {found['status']}{more}")
 
 
 def _print(value: Any) -> None:

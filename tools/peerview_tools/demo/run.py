@@ -38,6 +38,28 @@ BATCH: Final = 1000
 CUT_EVERY_S: Final = 120
 TARGETS_MS: Final = {0.5: 50.0, 0.99: 250.0}
 
+INVITATION: Final = """
+Everything runs. Open
+
+    [bold]{url}/[/]
+
+What to look at:
+
+  1. Your own figures are live: the practices go on sending records, so load the page again.
+  2. Peers' figures are released ones: rounded, and suppressed where too few patients are behind
+     them. A release is cut every {minutes} minutes.
+  3. “{not_shared}” is in no agreement: each practice sees its own, and nobody another's.
+  4. Look as another practice (at the top): its own figures, and the same released ones.
+  5. Let {other} withdraw. Its figures are gone from everybody's page within
+     5 seconds:
+
+     export PEERVIEW_SHARE={url}
+     export PEERVIEW_TOKEN=$({token})
+     peerview agreement withdraw {agreement} --yes
+
+Ctrl-C stops everything and leaves nothing behind.
+"""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -101,7 +123,9 @@ def run(options: Options) -> int:
             NotSeenError,
             ServiceError,
         ) as error:
-            console.print(f"\n[bold red]The demonstration failed:[/] {plain(error)}")
+            console.print(
+                f"\n[bold red]The demonstration failed:[/] {plain(error)}", soft_wrap=True
+            )
             return 1
     return 0
 
@@ -335,18 +359,20 @@ class Demonstration:
         self.console.print(peer_table(self.view, self.practices))
 
     def _invite(self) -> None:
-        url = self.stack.share.url
+        other = self.practices[1]
+        keys = self.home / "issuer"
+        token = f"peerview token --keys {keys} --practice {other.ods} --role signatory"
         self.console.print(
-            f"\nEverything runs. Open\n\n    [bold]{url}/[/]\n\n"
-            f"and sign in for [bold]{self.practices[0].name}[/]. What to look at:\n\n"
-            "  - Your own figures are live: the practices go on sending records.\n"
-            "  - Peers' figures are released ones: rounded, some of them hidden because too few\n"
-            f"    patients are behind them. The next release is cut in {CUT_EVERY_S // 60} minutes."
-            "\n"
-            f"  - “{network.NOT_SHARED}” is not in the agreement, so nobody sees it of another.\n"
-            "  - Withdraw from the agreement: in 5 seconds nobody sees you, nor you anybody.\n\n"
-            "Ctrl-C stops everything and leaves nothing behind.\n",
+            INVITATION.format(
+                url=self.stack.share.url,
+                minutes=CUT_EVERY_S // 60,
+                not_shared=catalogue()[network.NOT_SHARED].title,
+                other=other.name,
+                token=token,
+                agreement=network.AGREEMENT,
+            ),
             highlight=False,
+            soft_wrap=True,
         )
 
     def _go_on(self) -> None:

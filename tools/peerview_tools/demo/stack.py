@@ -5,6 +5,7 @@ end in order; should we die without stopping them, even by kill -9, a watchdog e
 """
 
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -30,6 +31,9 @@ SERVICES: Final = (INGEST, COMPUTE, SHARE)
 READY_S: Final = 60.0
 STOP_S: Final = 4.0
 """How long services may take to end by themselves before they are killed."""
+
+LONGEST: Final = 400
+"""Characters of a log line that are shown."""
 
 # Its standard input is a pipe that only we hold open. The name is checked: a pid can be reused.
 _WATCHDOG: Final = """
@@ -133,12 +137,13 @@ class Service:
             self._signal(signal.SIGKILL)
         self._gone()
 
-    def tail(self, lines: int = 25) -> str:
-        """The last lines of its log."""
+    def tail(self, lines: int = 15) -> str:
+        """The last lines of its log, in a form for people."""
         if not self.log.exists():
             return "(no log)"
         found = self.log.read_text(errors="replace").splitlines()[-lines:]
-        return "\n".join(line[:2000] for line in found) or "(an empty log)"
+        told = "\n".join(f"  {for_people(line)}" for line in found)
+        return f"{told}\n  (all of it: {self.log})" if told else "  (an empty log)"
 
     def _signal(self, what: signal.Signals) -> None:
         # poll() tells whether the pid is still ours: until it is reaped it cannot be another's
@@ -157,6 +162,18 @@ class Service:
             if self.watchdog.stdin is not None:
                 self.watchdog.stdin.close()
             self.watchdog = None
+
+
+def for_people(line: str) -> str:
+    """A line of a structured log in short: its level, its event, and what it names besides."""
+    try:
+        found = json.loads(line)
+        level, event = found.pop("level"), str(found.pop("event"))
+    except (ValueError, KeyError, AttributeError):
+        return line[:LONGEST]
+    trace = str(found.pop("exception", "")).strip().splitlines()
+    rest = [f"{k}={v}" for k, v in found.items() if k not in ("service", "timestamp")]
+    return " ".join([f"{level}:", event.splitlines()[0], *rest, *trace[-1:]])[:LONGEST]
 
 
 class Stack:

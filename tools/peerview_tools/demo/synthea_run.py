@@ -59,7 +59,7 @@ def run(*, patients: int, fixture: Path | None) -> int:
             SyntheaError,
             UnreadableFileError,
         ) as error:
-            console.print(f"\n[bold red]Failed:[/] {plain(error)}")
+            console.print(f"\n[bold red]Failed:[/] {plain(error)}", soft_wrap=True)
             return 1
 
 
