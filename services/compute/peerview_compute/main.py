@@ -15,17 +15,17 @@ import structlog
 import uvicorn
 import uvloop
 from fastapi import FastAPI
+
 from peerview_common import logs, ops, topics
 from peerview_common.codes import CodeList, shipped
 from peerview_common.settings import ComputeSettings
-
 from peerview_compute.engine.worker import Worker
 from peerview_compute.model.core import Core
 from peerview_compute.model.definitions import DefinitionSet, load_directory
 
 SERVICE = "compute"
 STOP_GRACE_S = 30.0
-"""How long an orderly stop may take: finishing the record in hand, committing, leaving the group."""
+"""How long an orderly stop may take: finish the record in hand, commit, leave the group."""
 
 
 class OpsServer(uvicorn.Server):

@@ -42,7 +42,7 @@ from tests.compute.engine.world import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
 
 PRACTICES = ("A90001", "A90002", "A90003", "A90004")
 TICK = ClockTicked("tick-1", DAY, 0)

@@ -26,7 +26,7 @@ from peerview_compute.model.core import Core, shipped_definitions
 
 CORE = Core(shipped_definitions())
 SNAPSHOT_KEY = bytes(range(16))
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def wait_until(met: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> Any:

@@ -1,4 +1,4 @@
-"""CloudEvents headers of many records at once: what they share is built once for each source record."""
+"""CloudEvents headers of many records: what they share is built once for each source record."""
 
 import os
 from datetime import UTC, datetime

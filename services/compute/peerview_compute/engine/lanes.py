@@ -1,9 +1,10 @@
 """Sending: one lane for each topic and partition, which knows what is acknowledged.
 
-A lane sends one batch at a time and gathers what comes meanwhile into the next, so that batches grow
-with the load and nothing waits when there is none. Of several records of one key that wait, only the
-newest is sent: states grow like sets and values are absolute, so the newest holds the others.
-Tickets say how far a lane is: whoever put something in may wait for, or ask about, its ticket.
+A lane sends one batch at a time and gathers what comes meanwhile into the next, so that batches
+grow with the load and nothing waits when there is none. Of several records of one key that wait,
+only the newest is sent: states grow like sets and values are absolute, so the newest holds the
+others. Tickets say how far a lane is: whoever put something in may wait for, or ask about, its
+ticket.
 """
 
 import asyncio
@@ -85,6 +86,11 @@ class Lane:
         if waiting and self._sender is None and self._failed is None:
             self._sender = asyncio.get_running_loop().create_task(self._send())
         return self.put_in
+
+    @property
+    def idle(self) -> bool:
+        """Everything put in is acknowledged."""
+        return self._sender is None and self.acknowledged == self.put_in
 
     async def reached(self, ticket: int) -> None:
         """Wait until ``ticket`` is acknowledged. Raises SendFailed."""

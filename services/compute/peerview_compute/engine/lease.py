@@ -41,7 +41,7 @@ class Lease:
             raise LeaseLost(f"no heartbeat was answered for {silence:.1f} s")
 
     def check_polled(self) -> None:
-        """Raises LeaseLost when nothing was polled for too long: the worker is stuck or was frozen."""
+        """Raises LeaseLost when nothing was polled for too long: the worker is stuck."""
         silence = now() - self._polled
         if silence > self._gap:
             raise LeaseLost(f"no records were asked for during {silence:.0f} s")

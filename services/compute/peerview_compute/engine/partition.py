@@ -1,8 +1,9 @@
 """What one partition knows and decides: its practices' tallies, the as-of day, the work of a tick.
 
-No Kafka and no clock in here: changes go in, and the records to be written come out. The invariant
-is the core's contract of the tally (``model.core``): a practice's tally is at every moment the sum of
-what its stored states count, and is true for the as-of day once the practice has nothing due.
+No Kafka and no clock in here: changes go in, and the records to be written come out. The
+invariant is the core's contract of the tally (``model.core``): a practice's tally is at every
+moment the sum of what its stored states count, and is true for the as-of day once the practice has
+nothing due.
 """
 
 import time
@@ -14,12 +15,14 @@ from peerview_common.days import day_text, iso_millis
 from peerview_common.snapshots import build_body, origin_hash
 from peerview_common.values import IndicatorValue, Position, encode_value, value_key
 from peerview_compute.engine.records import (
+    MARKER_SIGN,
     Marker,
     Notes,
     encode,
     marker_key,
     notes_key,
     patient_key,
+    split_patient_key,
 )
 from peerview_compute.engine.states import PartitionStates, PracticeStates
 from peerview_compute.model.core import NEVER, Applied, Core, Peek
@@ -62,8 +65,9 @@ class Practice:
         self.tally = core.tally()
         self.objected = 0
         self.due: dict[int, set[bytes]] = {}
-        """Patients by the day on which they must be refreshed. A patient may also be in buckets that
-        no longer hold: refreshing somebody who needs none is cheap, looking for them is not."""
+        """Patients by the day on which they must be refreshed. A patient may also be in buckets
+        that no longer hold: to refresh somebody who needs it not is cheap, to look for them is
+        not."""
         self.pending: list[bytes] = []
         """Patients of the present tick still to be refreshed."""
         self.unsettled = False
@@ -149,8 +153,8 @@ class Partition:
     # -- changes
 
     def apply(self, practice: Practice, change: PatientChange) -> Write | None:
-        """Take in one patient's part. Raises whatever the core raises, or StateTooLarge, with nothing
-        changed."""
+        """Take in one patient's part. Raises whatever the core raises, or StateTooLarge, with
+        nothing changed."""
         patients = practice.states.patients
         patient = change.patient
         applied = self.core.apply(patients.get(patient), change, self.as_of)
@@ -196,8 +200,8 @@ class Partition:
     # -- ticks
 
     def tick(self, day: int, offset: int) -> Write | None:
-        """Begin the day ``day``: every practice is unsettled until ``work`` got through it. None for
-        a day that is not after the as-of day."""
+        """Begin the day ``day``: every practice is unsettled until ``work`` got through it. None
+        for a day that is not after the as-of day."""
         if self.as_of is not None and day <= self.as_of:
             return None
         write = self.mark(Marker(as_of=day, ticked=offset))
@@ -320,6 +324,32 @@ class Partition:
             },
             gps=len(gps),
         )
+
+    def absorb(self, key: bytes, value: bytes | None) -> tuple[Write | None, Practice | None]:
+        """Join a record that somebody else wrote. Returns what belongs under its key, to be written
+        again whatever it is, and the practice whose figures that changed."""
+        if value is None or key.startswith(MARKER_SIGN) or key.endswith(MARKER_SIGN):
+            if value is None and not self.states.holds(key):
+                return None, None
+            self.states.read(key, value)
+            self.states.joined.discard(key)
+            return Write(key, self.states.record(key)), None
+        code, patient = split_patient_key(key)
+        practice = self.practice(code)
+        patients = practice.states.patients
+        stored = patients.get(patient)
+        merged = value if stored is None else self.core.merge(stored, value)
+        if merged == stored:
+            return Write(key, merged), None
+        if self.as_of is not None:
+            merged = self.core.refresh(merged, self.as_of).stored
+        if stored is not None:
+            practice.count(self.core.peek(stored), -1)
+        peek = self.core.peek(merged)
+        practice.count(peek)
+        practice.put_due(NOT_EVALUATED if self.as_of is None else peek.next_change, patient)
+        patients[patient] = merged
+        return Write(key, merged), practice
 
     def rejoined(self) -> Iterable[Write]:
         """Records that recovery joined out of several: to be written once more, since compaction

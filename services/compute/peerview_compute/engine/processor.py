@@ -4,6 +4,7 @@ A record may be committed only when everything that it led to is in the log, and
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -61,8 +62,8 @@ class Abandoned(Exception):
 
 
 class TooManyFailures(RuntimeError):
-    """So many patients in a row failed that the fault must be ours: stop, rather than turn the whole
-    topic into dead letters."""
+    """So many patients in a row failed that the fault must be ours: stop, rather than turn the
+    whole topic into dead letters."""
 
 
 @dataclass
@@ -305,7 +306,7 @@ class Processor:
     async def _cut(
         self, event: ReleaseCut, message: Message, headers: Sequence[tuple[str, bytes]]
     ) -> None:
-        """The barrier: every practice's snapshot is in the log, then the marker, then we read on."""
+        """The barrier: every practice's snapshot is in the log, then the marker; then read on."""
         partition = self.partition
         known = log.bind(partition=partition.number, cut=event.cut, offset=message.offset)
         if event.cut <= partition.marker.cut:
@@ -352,10 +353,8 @@ class Processor:
 
     async def _step(self, waiting: Any, timeout: float | None = None) -> None:
         """Wait a little, but not into the time of the partition's next owner."""
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(waiting, timeout)
-        except TimeoutError:
-            pass
         if not self._may_go_on():
             raise Abandoned
 
@@ -417,6 +416,15 @@ class Processor:
         self._marking = asyncio.get_running_loop().create_task(mark())
 
     # -- sending
+
+    def absorb(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Join records that somebody else wrote, and write what belongs under their keys."""
+        for key, value in records:
+            write, practice = self.partition.absorb(key, value)
+            if write is not None:
+                self.send_again([write])
+            if practice is not None:
+                self._send_values(self.partition.values(practice), HeaderFactory(practice.code))
 
     def send_again(self, writes: Iterable[Write]) -> None:
         """Write records anew that were joined out of several."""

@@ -109,6 +109,17 @@ def patient_key(practice: str, patient: bytes) -> bytes:
     return f"{practice}/{patient.hex()}".encode()
 
 
+def split_patient_key(key: bytes) -> tuple[str, bytes]:
+    """Raises UnreadableRecord."""
+    practice, slash, patient = key.partition(b"/")
+    try:
+        if slash:
+            return practice.decode(), bytes.fromhex(patient.decode())
+    except ValueError:
+        pass
+    raise UnreadableRecord(f"no key of patient.state: {key!r}")
+
+
 def marker_key(partition: int) -> bytes:
     return MARKER_SIGN + str(partition).encode()
 

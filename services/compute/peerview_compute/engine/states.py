@@ -9,13 +9,13 @@ from peerview_compute.engine.records import (
     MARKER_SIGN,
     Marker,
     Notes,
-    UnreadableRecord,
     decode_marker,
     decode_notes,
     encode,
     marker_key,
     notes_key,
     patient_key,
+    split_patient_key,
 )
 from peerview_compute.model.core import Core
 
@@ -50,7 +50,7 @@ class PartitionStates:
         return found
 
     def read(self, key: bytes, value: bytes | None) -> None:
-        """Join one record of the topic into what is known. Raises UnreadableRecord, UnreadableState.
+        """Join one record of the topic. Raises UnreadableRecord, UnreadableState.
 
         A tombstone is nothing to join: nothing is ever un-said by one.
         """
@@ -67,11 +67,8 @@ class PartitionStates:
             place.notes = place.notes.join(decode_notes(value))
             self._remember(key, known, value, encode(place.notes))
             return
-        practice, slash, patient = key.decode().partition("/")
-        if not slash:
-            raise UnreadableRecord(f"no key of patient.state: {key!r}")
+        practice, packed = split_patient_key(key)
         patients = self.practice(practice).patients
-        packed = bytes.fromhex(patient)
         stored = patients.get(packed)
         if stored is None or stored == value:
             patients[packed] = value
@@ -92,8 +89,16 @@ class PartitionStates:
             return encode(self.marker)
         if key.endswith(MARKER_SIGN):
             return encode(self.practices[key[:-1].decode()].notes)
-        practice, _, patient = key.decode().partition("/")
-        return self.practices[practice].patients[bytes.fromhex(patient)]
+        practice, patient = split_patient_key(key)
+        return self.practices[practice].patients[patient]
+
+    def holds(self, key: bytes) -> bool:
+        """Whether there is anything under ``key``."""
+        try:
+            self.record(key)
+        except KeyError:
+            return False
+        return True
 
     def records(self) -> Iterator[tuple[bytes, bytes]]:
         """Every record, as it would be written today."""

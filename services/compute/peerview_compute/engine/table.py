@@ -1,7 +1,7 @@
 """``patient.state`` as a Faust table: written in batches past Faust, recovered by joining.
 
-Faust decides which partitions this worker has and reads their changelog; what is kept of it, and how,
-is ours (see ``states``). Faust's own store stays empty.
+Faust decides which partitions this worker has; what is read of their changelog, and how, is ours
+(see ``states`` and ``tail``). Faust's own store stays empty.
 """
 
 import asyncio
@@ -9,16 +9,35 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import faust
+from faust.tables.recovery import Recovery
 from faust.types import TP, EventT
 
 from peerview_compute.engine.states import PartitionStates
+from peerview_compute.engine.transport import FAUST_LOG
 
 Recovered = Callable[[set[int]], Awaitable[None]]
 
 
+class StandbyRecovery(Recovery):
+    """Faust reads the changelogs of standbys only: those of our own partitions are read by
+    ``Changelog``, ten times as fast, before the table says that recovery is complete."""
+
+    logger = FAUST_LOG
+
+    async def _build_offsets(self, consumer: Any, tps: Any, destination: Any, title: str) -> None:
+        if title == "active":
+            # one by one: it is a Counter, whose update adds
+            for tp in tps:
+                destination[tp] = self.active_highwaters[tp]
+        else:
+            await super()._build_offsets(consumer, tps, destination, title)
+
+
 class StateTable(faust.Table):
-    """Calls ``on_recovered`` with the partitions that are this worker's, before any of their records
-    is read, and ``on_fatal`` where Faust would only log."""
+    """Calls ``on_recovered`` with the partitions that are this worker's, before any of their
+    records is read, and ``on_fatal`` where Faust would only log."""
+
+    logger = FAUST_LOG
 
     def ours(
         self,
@@ -28,6 +47,8 @@ class StateTable(faust.Table):
         on_fatal: Callable[[BaseException], None],
     ) -> "StateTable":
         self.states: dict[int, PartitionStates] = {}
+        self.read_to: dict[int, int] = {}
+        """By partition, the offset before which ``states`` holds every record."""
         self._new_states = new_states
         self._on_lost = on_lost
         self._on_recovered = on_recovered
@@ -35,7 +56,8 @@ class StateTable(faust.Table):
         return self
 
     def apply_changelog_batch(self, batch: Iterable[EventT]) -> None:
-        """Join what was read. Faust logs an exception and goes on as if all were well: we do not."""
+        """Join what was read for a standby. Faust would log an exception and go on as if all were
+        well."""
         try:
             for event in batch:
                 message = event.message
@@ -43,6 +65,7 @@ class StateTable(faust.Table):
                 if states is None:
                     states = self.states[message.partition] = self._new_states(message.partition)
                 states.read(message.key, message.value)
+                self.read_to[message.partition] = message.offset + 1
         except Exception as error:
             self._on_fatal(error)
 
@@ -56,13 +79,13 @@ class StateTable(faust.Table):
         self._on_lost(set(lost))
         for partition in lost:
             del self.states[partition]
+            self.read_to.pop(partition, None)
         # Faust forgets offsets only of what this very rebalance revoked, and not when another
         # rebalance follows at once: whatever we do not hold must be read from its beginning
         recovery = self.app.tables.recovery
-        for offsets in (recovery.active_offsets, recovery.standby_offsets):
-            for tp in list(offsets):
-                if tp.partition not in self.states:
-                    offsets.pop(tp)
+        for tp in list(recovery.standby_offsets):
+            if tp.partition not in self.states:
+                recovery.standby_offsets.pop(tp)
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         """Faust drops whatever this raises."""

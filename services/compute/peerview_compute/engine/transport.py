@@ -1,6 +1,7 @@
 """Faust's Kafka transport, with what it lacks: a lease that heartbeats renew, and commits that are
 exactly as far as the work is in the log."""
 
+import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -24,7 +25,12 @@ class KeepingFlowControl(FlowControlEvent):
             super().resume()
 
 
+FAUST_LOG = logging.getLogger("faust")
+"""What Faust's services say of themselves, ours of its kind included."""
+
+
 class LeasedThread(driver.AIOKafkaConsumerThread):
+    logger = FAUST_LOG
     lease: Lease
 
     async def on_start(self) -> None:
@@ -46,6 +52,7 @@ class LeasedThread(driver.AIOKafkaConsumerThread):
 
 
 class LeasedConsumer(driver.Consumer):
+    logger = FAUST_LOG
     lease: ClassVar[Lease]
     safe_offset: ClassVar[SafeOffset]
 

@@ -18,8 +18,9 @@ from peerview_compute.engine.lease import Lease
 from peerview_compute.engine.partition import Partition
 from peerview_compute.engine.processor import Event, Failures, Lanes, Limits, Processor
 from peerview_compute.engine.states import PartitionStates
-from peerview_compute.engine.table import StateTable, state_topic
-from peerview_compute.engine.transport import KeepingFlowControl, leased_transport
+from peerview_compute.engine.table import StandbyRecovery, StateTable, state_topic
+from peerview_compute.engine.tail import Changelog, Tail
+from peerview_compute.engine.transport import FAUST_LOG, KeepingFlowControl, leased_transport
 from peerview_compute.model.core import Core
 
 log = structlog.get_logger(__name__)
@@ -29,6 +30,8 @@ TICKER_PAUSE_S: Final = 0.004
 QUEUE_HIGH_BYTES: Final = 24_000_000
 """Bytes of a partition's records waiting here at which no more are fetched."""
 QUEUE_LOW_BYTES: Final = 8_000_000
+TAIL_LOOK_S: Final = 60.0
+"""How often the ends of quiet changelogs are looked at."""
 MAX_MENDS: Final = 100
 """Times in a row that missing records are sought before the worker stops."""
 MAX_BATCH_BYTES: Final = 900_000
@@ -42,6 +45,8 @@ class RecordsLostError(RuntimeError):
 
 class QuietMonitor(faust.Monitor):
     """A Monitor that measures nothing: Faust's own costs a third of the worker's time."""
+
+    logger = FAUST_LOG
 
     async def on_start(self) -> None:
         pass
@@ -81,9 +86,11 @@ class Worker:
         self._background: list[asyncio.Task[None]] = []
         self._tick_work = asyncio.Event()
         self._holes: dict[int, int] = {}
-        self._recovery_began = time.monotonic()
+        self._recovering = asyncio.Lock()
+        self._tails: dict[int, Tail] = {}
         self.changes = topics.topic_name(settings.topic_prefix, topics.CHANGES)
         self._states = topics.topic_name(settings.topic_prefix, topics.STATE)
+        self._changelog = Changelog(settings.kafka, self._states)
         self.app = self._new_app(url)
         self.table = self._new_table()
         self._subscribe()
@@ -137,14 +144,16 @@ class Worker:
             value_type=bytes,
             partitions=self._settings.partitions,
             changelog_topic=state_topic(self.app, self._states, self._settings.partitions),
-            recovery_buffer_size=500,
+            standby_buffer_size=500,
         ).ours(
             lambda number: PartitionStates(number, self._core),
             self._drop,
             self._recovered,
             self.fail,
         )
-        self.app.tables.add(table)
+        tables = self.app.tables
+        tables._recovery = StandbyRecovery(self.app, tables, beacon=tables.beacon, loop=tables.loop)
+        tables.add(table)
         return table
 
     def _subscribe(self) -> None:
@@ -172,6 +181,7 @@ class Worker:
         for work in (
             self._tick(),
             self._mend_holes(),
+            self._watch_tails(),
             self._watch_polls(),
             self._watch_lag(),
             self._watch_app(),
@@ -219,13 +229,13 @@ class Worker:
         return self.app.flow_control.is_active()
 
     async def _drain(self, *_: object, **__: object) -> None:
-        """Everything handed over is in the log, before anybody else may write for our partitions."""
+        """Everything handed over is in the log, before others may write for our partitions."""
         for processor in list(self.processors.values()):
             await processor.drain()
 
     def _drop(self, partitions: set[int]) -> None:
-        self._recovery_began = time.monotonic()
         for number in partitions:
+            self._tails.pop(number, None)
             processor = self.processors.pop(number, None)
             if processor is None:
                 continue
@@ -235,30 +245,56 @@ class Worker:
                     gauge.remove(str(number))
 
     async def _recovered(self, numbers: set[int]) -> None:
-        """Count anew, from what recovery read, in all partitions that are ours now."""
-        self._drop(self.processors.keys() - numbers)
-        starts = await self.app.consumer.starts({TP(self.changes, n) for n in numbers})
-        for number in sorted(numbers):
-            states = self.table.states[number]
-            partition = Partition(states, self._core)
-            await asyncio.sleep(0)
-            old = self._tasks.pop(number, None)
-            if old is not None:
-                old.cancel()
+        """Read what the changelog holds of our partitions, and count it anew."""
+        async with self._recovering:
+            generation = self.app.consumer_generation_id
+
+            def still_ours() -> bool:
+                return self.app.consumer_generation_id == generation and not self.fatal.done()
+
+            began = time.monotonic()
+            self._drop(self.processors.keys() - numbers)
+            for number in self.processors:
+                self._tasks[number].cancel()
                 await self.processors[number].drain()
-            start = starts[TP(self.changes, number)]
-            processor = self.processors[number] = self._new_processor(partition, start)
-            self._tasks[number] = asyncio.create_task(self._guarded(processor.run()))
-            processor.send_again(partition.rejoined())
-            if partition.as_of is not None and (
-                not partition.settled or partition.marker.done != partition.as_of
-            ):
+            states = self.table.states
+            spans = {number: self._known(number) for number in numbers}
+            if spans:
+                async for records in self._changelog.read(spans, still_ours):
+                    for record in records:
+                        states[record.partition].read(record.key, record.value)
+            starts = await self.app.consumer.starts({TP(self.changes, n) for n in numbers})
+            if not still_ours():
+                return
+            self.table.read_to.update(spans)
+            for number in sorted(numbers):
+                partition = Partition(states[number], self._core)
+                self._tails[number] = Tail(spans[number])
+                self._begin(partition, starts[TP(self.changes, number)])
+                await asyncio.sleep(0)
+            metrics.recovery_seconds.set(time.monotonic() - began)
+            log.info(
+                "recovered",
+                partitions=sorted(numbers),
+                patients=sum(p.partition.patients for p in self.processors.values()),
+                seconds=round(time.monotonic() - began, 3),
+            )
+
+    def _known(self, number: int) -> int:
+        """The changelog's offset from which recovery must read."""
+        tail = self._tails.get(number)
+        return self.table.read_to.get(number, 0) if tail is None else tail.known
+
+    def _begin(self, partition: Partition, start: int) -> None:
+        number = partition.number
+        processor = self.processors[number] = self._new_processor(partition, start)
+        self._tasks[number] = asyncio.create_task(self._guarded(processor.run()))
+        processor.send_again(partition.rejoined())
+        metrics.patients_held.labels(str(number)).set(partition.patients)
+        if partition.as_of is not None:
+            metrics.as_of_day.labels(str(number)).set(partition.as_of)
+            if not partition.settled or partition.marker.done != partition.as_of:
                 processor.start_tick()
-            if partition.as_of is not None:
-                metrics.as_of_day.labels(str(number)).set(partition.as_of)
-            metrics.patients_held.labels(str(number)).set(partition.patients)
-        metrics.recovery_seconds.set(time.monotonic() - self._recovery_began)
-        log.info("recovered", partitions=sorted(numbers))
 
     def _new_processor(self, partition: Partition, start: int) -> Processor:
         number = partition.number
@@ -289,6 +325,7 @@ class Worker:
             self._discard,
             self._tick_work.set,
         )
+        processor.lanes.states.on_batch = self._tails[number].wrote
         return processor
 
     # -- records
@@ -337,6 +374,51 @@ class Worker:
                     if not processor.partition.settled:
                         more = True
                     await asyncio.sleep(TICKER_PAUSE_S)
+
+    async def _watch_tails(self) -> None:
+        """Join, and write again, what another worker wrote to the changelogs of our partitions."""
+        looked = time.monotonic()
+        while True:
+            await asyncio.sleep(0.5)
+            if not self._may_go_on() or self.app.rebalancing:
+                continue
+            if time.monotonic() - looked > TAIL_LOOK_S:
+                looked = time.monotonic()
+                await self._look_at_ends()
+            for number, tail in list(self._tails.items()):
+                if tail.holes and number in self.processors:
+                    await self._fill_holes(number, tail)
+
+    async def _look_at_ends(self) -> None:
+        """A foreign record may also stand at the end, after our last one."""
+        tickets = {
+            number: processor.lanes.states.put_in
+            for number, processor in self.processors.items()
+            if processor.lanes.states.idle
+        }
+        if not tickets:
+            return
+        ends = await self._changelog.ends(list(tickets))
+        for number, ticket in tickets.items():
+            processor = self.processors.get(number)
+            if processor is not None and processor.lanes.states.put_in == ticket:
+                self._tails[number].ends_at(ends[number])
+
+    async def _fill_holes(self, number: int, tail: Tail) -> None:
+        spans = {number: tail.known}
+        processor = self.processors[number]
+        found: dict[bytes, list[bytes | None]] = {}
+        holes = list(tail.holes)
+        async for records in self._changelog.read(spans, self._may_go_on):
+            for record in records:
+                if any(start <= record.offset < end for start, end in holes):
+                    found.setdefault(record.key, []).append(record.value)
+        if self.processors.get(number) is not processor or not self._may_go_on():
+            return
+        log.warning("records of another worker joined", partition=number, keys=len(found))
+        for key, values in found.items():
+            processor.absorb((key, value) for value in values)
+        tail.holes = tail.holes[len(holes) :]
 
     async def _watch_polls(self) -> None:
         while True:
