@@ -57,6 +57,7 @@ What to look at:
      export PEERVIEW_TOKEN=$({token})
      peerview agreement withdraw {agreement} --yes
 
+Records go to {ingest} (`peerview send`). Logs and data: {home}
 Ctrl-C stops everything and leaves nothing behind.
 """
 
@@ -365,6 +366,8 @@ class Demonstration:
         self.console.print(
             INVITATION.format(
                 url=self.stack.share.url,
+                ingest=self.stack.ingest.url,
+                home=self.home,
                 minutes=CUT_EVERY_S // 60,
                 not_shared=catalogue()[network.NOT_SHARED].title,
                 other=other.name,
