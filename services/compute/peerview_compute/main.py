@@ -18,7 +18,7 @@ from fastapi import FastAPI
 
 from peerview_common import logs, ops, topics
 from peerview_common.codes import CodeList, shipped
-from peerview_common.settings import ComputeSettings
+from peerview_common.settings import ComputeSettings, Mode
 from peerview_compute.engine.worker import Worker
 from peerview_compute.model.core import Core
 from peerview_compute.model.definitions import DefinitionSet, load_directory
@@ -56,9 +56,26 @@ def definitions(settings: ComputeSettings) -> DefinitionSet:
         return load_directory(directory, codes)
 
 
+def unusable(settings: ComputeSettings) -> str | None:
+    """What in the settings cannot be served."""
+    if settings.state_store != "memory://":
+        return "PEERVIEW_STATE_STORE: states are kept in memory:// only"
+    key = settings.snapshot_key.get_secret_value()
+    try:
+        length = len(bytes.fromhex(key))
+    except ValueError:
+        return "PEERVIEW_SNAPSHOT_KEY is not hexadecimal"
+    if settings.mode is Mode.PRODUCTION and not 16 <= length <= 64:
+        return "PEERVIEW_SNAPSHOT_KEY must be 16 to 64 bytes in hexadecimal"
+    return None
+
+
 async def run(settings: ComputeSettings) -> int:
     """Serve until a signal (0) or until the engine must be started anew (1)."""
     log = logs.configure(settings, SERVICE)
+    if problem := unusable(settings):
+        log.error("settings refused", reason=problem)
+        return 2
     if settings.log_level != "debug":
         for chatty in ("faust", "mode", "uvicorn"):
             logging.getLogger(chatty).setLevel(logging.WARNING)

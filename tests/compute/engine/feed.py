@@ -152,7 +152,7 @@ class Feed:
         )
 
     def partition_of(self, practice: str) -> int:
-        return sum(practice.encode()) % self.partitions
+        return topics.practice_partition(practice, self.partitions)
 
     def send(self, event: ChangeSet | Control, partition: int | None = None) -> int:
         """One event; awaited by ``flush``. Control events name their partition."""
