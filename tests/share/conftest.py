@@ -20,24 +20,26 @@ def sqlite_database(tmp_path):
     database.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request):
-    """Every test that takes this runs on both."""
-    if request.param == "sqlite":
-        yield request.getfixturevalue("sqlite_database")
-        return
-    server = request.getfixturevalue("postgres_url")
+@pytest.fixture
+def postgres_database(postgres_url):
     name = f"share_{uuid.uuid4().hex[:12]}"
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    admin = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
-    database = Database(make_url(server).set(database=name).render_as_string(hide_password=False))
+    url = make_url(postgres_url).set(database=name)
+    database = Database(url.render_as_string(hide_password=False))
     database.migrate()
     yield database
     database.close()
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     admin.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request):
+    """Every test that takes this runs on both."""
+    return request.getfixturevalue(f"{request.param}_database")
 
 
 @pytest.fixture

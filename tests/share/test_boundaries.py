@@ -7,6 +7,7 @@ import yaml
 
 import peerview_share
 from peerview_common.catalogue import catalogue
+from peerview_share.disclosure.cell import CellState
 
 ROOT = Path(peerview_share.__file__).parent
 DEFINITIONS = Path(__file__).parents[2] / "services/compute/peerview_compute/indicators"
@@ -61,3 +62,9 @@ def test_the_catalogue_says_what_the_definitions_say():
         assert info.direction == definition["direction"]
         assert info.unit == definition["unit"]
         assert list(info.bands) == definition["bands"]
+
+
+def test_every_cell_state_is_described():
+    page = (Path(__file__).parents[2] / "docs" / "sharing.md").read_text()
+    for state in CellState:
+        assert f"| `{state}` |" in page

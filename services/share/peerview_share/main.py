@@ -30,7 +30,7 @@ from peerview_share.agreements.current import CurrentAgreements
 from peerview_share.agreements.life import Status, statuses
 from peerview_share.api.app import SERVICE, create_app
 from peerview_share.consume.live import LiveFigures
-from peerview_share.consume.reader import TopicReader
+from peerview_share.consume.reader import RECONNECT_MS, TopicReader
 from peerview_share.consume.snapshots import SnapshotAssembler
 from peerview_share.consume.values import ValuesConsumer
 from peerview_share.delivery.producer import LogProducer
@@ -47,11 +47,24 @@ from peerview_share.store.leases import Lease
 
 LEASE_TERM_MS = 15_000
 RENEW_EVERY_S = 4.0
+CONNECT_S = 1.0
 TOPICS = (CHANGES, VALUES, SNAPSHOTS, AGREEMENTS)
 
 
 def now_millis() -> int:
     return time.time_ns() // 1_000_000
+
+
+def broker_problem(bootstrap: str) -> str | None:
+    """What is wrong when none of the bootstrap servers takes a connection."""
+    for server in bootstrap.split(","):
+        host, _, port = server.strip().rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+            return None
+        except OSError:
+            continue
+    return "no bootstrap server takes a connection"
 
 
 def build(
@@ -154,6 +167,7 @@ def build(
                     partitions=settings.partitions,
                     replication=settings.replication,
                     topics=TOPICS,
+                    client={"reconnect_backoff_max_ms": RECONNECT_MS},
                 )
                 values.start()
                 leader.start()
@@ -169,7 +183,7 @@ def build(
 
     def stop() -> None:
         stopping.set()
-        provisioning.join(10)
+        provisioning.join(1)
         leader.stop()
         values.stop()
         agreements.stop()
@@ -181,6 +195,7 @@ def build(
         stale = age > settings.revision_max_age_s
         found: dict[str, str | None] = {
             "database": None,
+            "broker": broker_problem(settings.kafka),
             "agreements": f"not polled for {age:.1f} s" if stale else None,
             "values": values.problem,
             "leader": leader.problem,

@@ -6,6 +6,8 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 MAX_RECORDS = 2_000
+RECONNECT_MS = 1_000
+"""Longest wait between attempts to reach a broker that went away (kafka-python's is 30 s)."""
 
 
 class TopicReader:
@@ -25,6 +27,7 @@ class TopicReader:
             fetch_min_bytes=1,
             fetch_max_wait_ms=500,
             max_poll_records=MAX_RECORDS,
+            reconnect_backoff_max_ms=RECONNECT_MS,
         )
         try:
             partitions = self._consumer.partitions_for_topic(topic)

@@ -24,8 +24,11 @@ from peerview_share.store.database import Database
 log = structlog.get_logger("peerview.share.values")
 
 POLL_MS: Final = 200
+QUIET_MS: Final = 30
+"""The database is written once nothing came for so long: a commit in a busy moment would delay the
+next figure by a disk's flush."""
 SAVE_AFTER_S: Final = 0.25
-"""While records keep coming, the database is written this often; else as soon as none are left."""
+"""While records keep coming, the database is written this often."""
 RETRY_S: Final = 1.0
 
 
@@ -77,7 +80,7 @@ class ValuesConsumer:
         try:
             self.problem = None
             while not self._stop.is_set():
-                records = reader.poll(0 if self._dirty else POLL_MS)
+                records = reader.poll(QUIET_MS if self._offsets else POLL_MS)
                 for record in records:
                     self._take(record)
                 self._offsets.update(next_offsets(records))

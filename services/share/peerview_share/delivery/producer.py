@@ -6,6 +6,7 @@ from typing import Any, Final
 from kafka import KafkaProducer
 
 from peerview_common.cloudevents import Headers
+from peerview_share.consume.reader import RECONNECT_MS
 
 SEND_S: Final = 20.0
 
@@ -55,5 +56,6 @@ class LogProducer:
                 max_block_ms=5_000,
                 delivery_timeout_ms=15_000,
                 request_timeout_ms=10_000,
+                reconnect_backoff_max_ms=RECONNECT_MS,
             )
         return self._producer

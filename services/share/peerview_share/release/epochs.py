@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from peerview_common import metrics
 from peerview_common.catalogue import IndicatorInfo
@@ -46,11 +47,21 @@ class Epochs:
 
     def open(self, day: int) -> Epoch:
         """Ask for a cut; the leader sends it. Raises EpochRunningError."""
+        try:
+            opened = self._insert(day)
+        except IntegrityError as error:
+            # another replica opened it in the same moment
+            raise EpochRunningError from error
+        metrics.epochs.labels("opened").inc()
+        log.info("epoch opened", epoch=opened.number)
+        return opened
+
+    def _insert(self, day: int) -> Epoch:
         at = self._clock()
         with self._database.write() as connection:
             if store.unpublished(connection) is not None:
                 raise EpochRunningError
-            store.insert(
+            return store.insert(
                 connection,
                 number=store.next_number(connection),
                 cut_id=secrets.token_hex(16),
@@ -58,11 +69,6 @@ class Epochs:
                 at=at,
                 deadline=at + self._deadline_ms,
             )
-            opened = store.unpublished(connection)
-        assert opened is not None  # noqa: S101 - inserted above, in the same transaction
-        metrics.epochs.labels("opened").inc()
-        log.info("epoch opened", epoch=opened.number)
-        return opened
 
     def mark_sent(self, epoch: Epoch) -> None:
         with self._database.write() as connection:

@@ -40,7 +40,7 @@ class Snapshot:
 
 def insert(
     connection: Connection, *, number: int, cut_id: str, day: int, at: int, deadline: int
-) -> None:
+) -> Epoch:
     connection.execute(
         schema.epochs.insert(),
         {
@@ -52,6 +52,7 @@ def insert(
             "rules": RULES,
         },
     )
+    return Epoch(number, cut_id, day, at, deadline, None, None, None, None)
 
 
 def last(connection: Connection) -> Epoch | None:

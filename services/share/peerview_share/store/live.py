@@ -17,7 +17,10 @@ def load(connection: Connection) -> list[IndicatorValue]:
 
 
 def save(connection: Connection, values: Iterable[tuple[IndicatorValue, int, int]]) -> None:
-    """``(value, partition, offset)`` each; a row never goes back to an earlier offset."""
+    """``(value, partition, offset)`` each; a row never goes back to an earlier offset.
+
+    In one order, so that replicas that write the same rows cannot block each other.
+    """
     rows = [
         {
             "practice": value.practice,
@@ -26,10 +29,16 @@ def save(connection: Connection, values: Iterable[tuple[IndicatorValue, int, int
             "partition": partition,
             "offset": offset,
         }
-        for value, partition, offset in values
+        for value, partition, offset in sorted(
+            values, key=lambda found: (found[0].practice, found[0].indicator)
+        )
     ]
     columns = ("body", "partition", "offset")
     upsert(connection, schema.live_values, rows, update=columns, newer="offset")
+
+
+def _key(found: tuple[IndicatorValue, int, int]) -> tuple[str, str]:
+    return found[0].practice, found[0].indicator
 
 
 def offsets(connection: Connection, topic: str) -> dict[int, int]:
@@ -42,6 +51,6 @@ def offsets(connection: Connection, topic: str) -> dict[int, int]:
 def save_offsets(connection: Connection, topic: str, found: Mapping[int, int]) -> None:
     rows = [
         {"topic": topic, "partition": partition, "next": offset}
-        for partition, offset in found.items()
+        for partition, offset in sorted(found.items())
     ]
     upsert(connection, schema.offsets, rows, update=("next",), newer="next")
