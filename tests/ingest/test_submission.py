@@ -5,11 +5,13 @@ from collections import defaultdict
 
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from peerview_common.changes import MAX_RECORD_BYTES, PatientChange
 from peerview_common.facts import Fact, newer
 from peerview_ingest.fhir import HmacKeys
 from peerview_ingest.main import DEMONSTRATION_KEY
+from peerview_ingest.store import Turn
 from tests.ingest.builders import (
     PRACTICE,
     appointment,
@@ -154,6 +156,21 @@ async def test_nothing_is_remembered_when_the_log_is_away(service: Service) -> N
     assert "nothing was written" in answer.text
     assert answer.headers["retry-after"]
     service.log.away = None
+    await service.bundle(bundle(condition()))
+    assert len(state(service)[P1]) == 1
+
+
+async def test_a_database_that_is_away_is_a_503_and_sending_again_is_safe(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("UPDATE", {"canary": 1}, Exception("disk"))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Turn, "commit", away)
+        answer = await service.bundle(bundle(condition()))
+        assert answer.status_code == 503
+        assert "canary" not in answer.text
     await service.bundle(bundle(condition()))
     assert len(state(service)[P1]) == 1
 

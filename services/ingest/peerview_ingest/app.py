@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -106,6 +107,11 @@ def _install(app: FastAPI) -> None:
     @app.exception_handler(BrokerAwayError)
     async def _away(request: Request, error: BrokerAwayError) -> Response:
         return await _problem(request, refusals.broker_away(error))
+
+    @app.exception_handler(SQLAlchemyError)
+    async def _database(request: Request, error: SQLAlchemyError) -> Response:
+        log.error("database", kind=type(error).__name__)
+        return await _problem(request, refusals.database_away())
 
 
 ISSUE_CODES = {

@@ -1,6 +1,7 @@
 """The composition root: settings in, a running service out."""
 
 import hashlib
+import logging
 import socket
 import sys
 
@@ -50,6 +51,7 @@ def main() -> int:
     try:
         settings = IngestSettings()  # type: ignore[call-arg]
         log = logs.configure(settings, "ingest")
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         ingest = build(settings)
     except ValidationError as error:
         for found in error.errors():

@@ -47,6 +47,9 @@ class PatientState:
     objected: bool = False
 
 
+NEW_PATIENT = PatientState()
+
+
 @dataclass
 class Knowledge:
     """What the index says about the resources and patients of one submission."""
@@ -127,7 +130,11 @@ def make_plan(codes: CodeList, newest: Mapping[bytes, Read], known: Knowledge) -
 
 
 def _state(plan: Plan, known: Knowledge, patient: bytes) -> PatientState:
-    return plan.patients.get(patient) or known.patients.get(patient) or PatientState()
+    return plan.patients.get(patient) or _known_state(known, patient)
+
+
+def _known_state(known: Knowledge, patient: bytes) -> PatientState:
+    return known.patients.get(patient, NEW_PATIENT)
 
 
 def _fresh(plan: Plan, newest: Mapping[bytes, Read], known: Knowledge) -> dict[bytes, Read]:
@@ -166,11 +173,11 @@ def _same_holders(read: Read, row: Known, known: Knowledge) -> bool:
     fact = read.fact
     wanted = set()
     if fact is not None and fact.body is not None:
-        wanted = {p for p in read.patients if not _state(Plan(), known, p).objected}
+        wanted = {p for p in read.patients if not _known_state(known, p).objected}
     return wanted == {
         holder.patient
         for holder in row.holders
-        if _state(Plan(), known, holder.patient).generation == holder.generation
+        if _known_state(known, holder.patient).generation == holder.generation
     }
 
 
@@ -179,7 +186,7 @@ def _lesser(read: Read, row: Known, known: Knowledge) -> bool:
     current = sorted(
         holder.patient
         for holder in row.holders
-        if _state(Plan(), known, holder.patient).generation == holder.generation
+        if _known_state(known, holder.patient).generation == holder.generation
     )
     return (
         bool(current)

@@ -26,6 +26,16 @@ def broker_away(error: BrokerAwayError, earlier: SubmissionReceipt | None = None
     )
 
 
+def database_away() -> Problem:
+    """503. The log may have it already; the index does not know, so it is taken once more."""
+    return Problem(
+        503,
+        "database-away",
+        "the service's own database does not answer; sending it again is safe",
+        headers={"Retry-After": RETRY_AFTER},
+    )
+
+
 def busy(earlier: SubmissionReceipt | None = None) -> Problem:
     """429."""
     return Problem(

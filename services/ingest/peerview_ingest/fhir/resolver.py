@@ -12,7 +12,7 @@ ODS_SYSTEM: Final = "https://fhir.nhs.uk/Id/ods-organization-code"
 NHS_NUMBER_SYSTEM: Final = "https://fhir.nhs.uk/Id/nhs-number"
 URN: Final = "urn:uuid:"
 
-_LITERAL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://[^?#]*/)?([A-Za-z]+)/([^/?#]+)")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CONDITIONAL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://[^?#]*/)?([A-Za-z]+)\?.*", re.DOTALL)
 
 
@@ -26,13 +26,21 @@ class Target:
 
 def literal(reference: str) -> Target | None:
     """``Type/ID``, or an absolute URL ending so; None for anything else."""
-    match = _LITERAL.fullmatch(reference)
-    return Target(match[1], match[2]) if match else None
+    head, _, id_text = reference.rpartition("/")
+    base, slash, kind = head.rpartition("/")
+    if not id_text or not (kind.isascii() and kind.isalpha()):
+        return None
+    if "?" in reference or "#" in reference or (slash and not _ABSOLUTE.match(base)):
+        return None
+    return Target(kind, id_text)
 
 
 def named_type(reference: str) -> str | None:
     """The type that a literal or conditional reference names; None for a urn or a fragment."""
-    match = _LITERAL.fullmatch(reference) or _CONDITIONAL.fullmatch(reference)
+    target = literal(reference)
+    if target is not None:
+        return target.type
+    match = _CONDITIONAL.fullmatch(reference)
     return match[1] if match else None
 
 
