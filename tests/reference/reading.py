@@ -53,19 +53,21 @@ def parse_time(text):
             int(day or 1),
             int(hour or 0),
             int(minute or 0),
-            int(second or 0),
+            min(int(second or 0), 59),  # FHIR allows a leap second
             int(float(fraction or 0) * 1_000_000),
         )
     except ValueError:
         return None
-    if zone is None:
-        moment = local.replace(tzinfo=LONDON)
-    elif zone == "Z":
-        moment = local.replace(tzinfo=UTC)
-    else:
-        ahead = timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6]))
-        moment = (local - ahead if zone[0] == "+" else local + ahead).replace(tzinfo=UTC)
-    return moment.astimezone(UTC), moment.astimezone(LONDON).date()
+    try:
+        if zone is None:
+            moment = local.replace(tzinfo=LONDON)
+        else:
+            hours, minutes = ("00", "00") if zone == "Z" else zone[1:].split(":")
+            ahead = timedelta(hours=int(hours), minutes=int(minutes))
+            moment = (local + ahead if zone[0] == "-" else local - ahead).replace(tzinfo=UTC)
+        return moment.astimezone(UTC), moment.astimezone(LONDON).date()
+    except OverflowError:  # before year 1, after 9999
+        return None
 
 
 def choice_time(resource, stem):
@@ -167,18 +169,28 @@ def deletion_of(entry, bundle):
     }  # fmt: skip
 
 
-def versions_sent(documents):
-    """Every version of every resource, with the fullUrls that its references may use."""
-    for document in documents:
-        if document.get("resourceType") != "Bundle":
-            yield version_of(document, {})
-            continue
-        entries = document.get("entry") or []
-        links = {}
-        for entry in entries:
+def full_urls(document):
+    """{fullUrl: (type, id)} of a Bundle's entries."""
+    links = {}
+    if document.get("resourceType") == "Bundle":
+        for entry in document.get("entry") or []:
             resource = entry.get("resource") or {}
             if entry.get("fullUrl") and resource.get("id"):
                 links[entry["fullUrl"]] = (resource["resourceType"], resource["id"])
+    return links
+
+
+def versions_sent(documents):
+    """Every version of every resource, with the fullUrls that its references may use."""
+    everywhere = {}
+    for document in documents:
+        everywhere |= full_urls(document)
+    for document in documents:
+        if document.get("resourceType") != "Bundle":
+            yield version_of(document, everywhere)
+            continue
+        entries = document.get("entry") or []
+        links = {**everywhere, **full_urls(document)}  # its own Bundle's first
         for entry in entries:
             if (entry.get("request") or {}).get("method") == "DELETE":
                 deletion = deletion_of(entry, document)
@@ -238,18 +250,27 @@ def patient_of(reference, version, known):
     return found[1] if found and found[0] == "Patient" else None
 
 
+def ods_code(organisation):
+    for identifier in organisation.get("identifier") or []:
+        if identifier.get("system") == ODS_SYSTEM and identifier.get("value"):
+            return identifier["value"]
+    return None
+
+
 def practice_of(reference, version, newest, systems=(ODS_SYSTEM, None)):
     """Registration: the ODS code that an organisation's reference gives, or None."""
     reference = reference or {}
     identifier = reference.get("identifier") or {}
     if identifier.get("value") and identifier.get("system") in systems:
         return identifier["value"]
+    for organisation in version["resource"].get("contained") or []:
+        if reference.get("reference") == f"#{organisation.get('id')}":
+            return ods_code(organisation)
     found = resolve(reference.get("reference"), version, newest, ["Organization"])
     if found and found[0] == "Organization":
-        organisation = (newest.get(found) or {}).get("resource") or {}
-        for identifier in organisation.get("identifier") or []:
-            if identifier.get("system") == ODS_SYSTEM and identifier.get("value"):
-                return identifier["value"]
+        code = ods_code((newest.get(found) or {}).get("resource") or {})
+        if code:
+            return code
         if not reference["reference"].startswith("urn:uuid:"):
             return found[1]
     return None
@@ -283,9 +304,9 @@ def fact_of(version, newest):
 
 
 def condition(resource):
-    verification = coding_codes(resource.get("verificationStatus"))
-    if verification and not verification & {"confirmed", "provisional"}:
-        return None
+    said = resource.get("verificationStatus") or {}
+    if said.get("coding") and not coding_codes(said) & {"confirmed", "provisional"}:
+        return None  # any such coding is enough; text alone is absent
     moment = choice_time(resource, "onset") or parse_time(resource.get("recordedDate"))
     resolved = None
     if coding_codes(resource.get("clinicalStatus")) & {"resolved", "inactive", "remission"}:
@@ -302,7 +323,7 @@ def quantity(holder):
     value = said.get("value")
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None, None
-    return Decimal(str(value)), said.get("code") or said.get("unit")
+    return Decimal(str(value)), said.get("code") or said.get("unit") or None
 
 
 def observation(resource):
@@ -375,7 +396,7 @@ def appointment(version, newest):
 def practitioner_identity(individual, version, newest):
     """Contacts: the reference as it stands when it points to a Practitioner, else system|value."""
     reference = individual.get("reference") or ""
-    if reference.startswith("Practitioner?identifier="):
+    if reference.startswith(("Practitioner/", "Practitioner?identifier=")):
         return reference
     found = resolve(
         reference, version, newest, ["Practitioner", "PractitionerRole", "RelatedPerson"]

@@ -5,7 +5,7 @@ is right, the page of the twelve indicators decides.
 """
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -14,6 +14,7 @@ from .patients import ANCHORS, OTHER_PRACTICE, PRACTICE, documents, make_patient
 from .product import peerview_evaluate, write_files, write_ndjson
 
 DAYS = [anchor + timedelta(days=shift) for anchor in ANCHORS for shift in (-1, 0, 1)]
+BIRTHDAYS = date(2025, 2, 28)  # of a common year: who was born on 29 February waits for March
 
 
 def disagreements(said, expected):
@@ -101,19 +102,19 @@ def agree(count, seed, folder, days, practice=PRACTICE, register_all=False):
 
 @pytest.mark.timeout(600)
 def test_the_product_and_the_reference_agree(tmp_path):
-    agree(300, 1, tmp_path, DAYS)
+    agree(300, 1, tmp_path, [*DAYS[::2], BIRTHDAYS])
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("practice", "register_all"), [(PRACTICE, True), (OTHER_PRACTICE, False)])
 def test_they_agree_for_another_sender_or_with_all_registered(tmp_path, practice, register_all):
-    agree(300, 2, tmp_path, DAYS[1::3], practice, register_all)
+    agree(300, 2, tmp_path, DAYS[1::6], practice, register_all)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(101, 105))
 def test_the_product_and_the_reference_agree_on_many(tmp_path, seed):
-    agree(500, seed, tmp_path, [*DAYS, ANCHORS[0].replace(year=2023, day=28), *map(end, ANCHORS)])
+    agree(500, seed, tmp_path, [*DAYS, BIRTHDAYS, *map(end, ANCHORS)])
 
 
 def end(anchor):
