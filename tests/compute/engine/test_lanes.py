@@ -1,0 +1,134 @@
+"""A lane tells truly what is acknowledged, whatever is put in meanwhile."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from peerview_compute.engine.lanes import Item, Lane, SendFailed
+from peerview_compute.engine.tail import Tail
+
+
+class Batch:
+    """Takes ``room`` records."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.records: list[tuple[bytes, bytes]] = []
+
+    def append(self, *, timestamp: None, key: bytes, value: bytes, headers: Any) -> object:
+        if len(self.records) == self.room:
+            return None
+        self.records.append((key, value))
+        return object()
+
+    def close(self) -> None:
+        pass
+
+
+class Producer:
+    """Acknowledges when told to."""
+
+    def __init__(self, room: int = 100) -> None:
+        self.room = room
+        self.sent: list[list[tuple[bytes, bytes]]] = []
+        self.futures: list[asyncio.Future[Any]] = []
+        self.offset = 0
+
+    def create_batch(self) -> Batch:
+        return Batch(self.room)
+
+    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> Any:
+        self.sent.append(batch.records)
+        self.futures.append(asyncio.get_running_loop().create_future())
+        return self.futures[-1]
+
+    async def acknowledge(self) -> None:
+        count = len(self.sent[-1])
+        self.futures[-1].set_result(SimpleNamespace(offset=self.offset))
+        self.offset += count
+        await settle()
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def lane(producer: Producer, newest_of_key: bool = True) -> tuple[Lane, list[BaseException]]:
+    failures: list[BaseException] = []
+    made = Lane(
+        lambda: producer,
+        "topic",
+        0,
+        newest_of_key=newest_of_key,
+        before_send=lambda: None,
+        on_progress=lambda: None,
+        on_failure=failures.append,
+    )
+    return made, failures
+
+
+def item(key: str, value: str) -> Item:
+    return Item(key.encode(), value.encode(), [])
+
+
+async def test_what_comes_while_a_batch_is_on_its_way_makes_the_next() -> None:
+    producer = Producer()
+    one, _ = lane(producer)
+    first = one.put([item("a", "1")])
+    await settle()
+    one.put([item("b", "1"), item("a", "2")])
+    last = one.put([item("b", "2")])
+    assert one.acknowledged < first
+    await producer.acknowledge()
+    assert first <= one.acknowledged < last
+    await producer.acknowledge()
+    assert one.acknowledged == last
+    assert producer.sent == [[(b"a", b"1")], [(b"b", b"2"), (b"a", b"2")]]
+    assert one.idle
+    assert one.waiting_bytes == 0
+
+
+async def test_a_full_batch_does_not_acknowledge_what_is_left() -> None:
+    producer = Producer(room=2)
+    one, _ = lane(producer, newest_of_key=False)
+    tickets = [one.put([item("a", str(n))]) for n in range(5)]
+    await settle()
+    await producer.acknowledge()
+    assert one.acknowledged == tickets[1]
+    await producer.acknowledge()
+    await producer.acknowledge()
+    await one.reached(tickets[-1])
+    assert [value for batch in producer.sent for _, value in batch] == [
+        b"0",
+        b"1",
+        b"2",
+        b"3",
+        b"4",
+    ]
+
+
+async def test_a_failed_send_is_told_to_all_who_wait_and_ends_the_lane() -> None:
+    producer = Producer()
+    one, failures = lane(producer)
+    ticket = one.put([item("a", "1")])
+    waiting = asyncio.ensure_future(one.reached(ticket))
+    await settle()
+    producer.futures[-1].set_exception(RuntimeError("gone"))
+    with pytest.raises(SendFailed):
+        await waiting
+    assert [str(error) for error in failures] == ["gone"]
+    with pytest.raises(SendFailed):
+        await one.reached(one.put([item("b", "1")]))
+    assert len(producer.sent) == 1
+
+
+def test_a_hole_between_our_batches_is_somebody_elses() -> None:
+    tail = Tail(10)
+    tail.wrote(10, 5)
+    assert (tail.known, tail.holes) == (15, [])
+    tail.wrote(17, 1)
+    tail.ends_at(20)
+    assert (tail.known, tail.holes) == (15, [(15, 17), (18, 20)])

@@ -1,0 +1,56 @@
+"""Markers and notes join like states: any order, any repetition, the same end."""
+
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peerview_compute.engine.records import (
+    Marker,
+    Notes,
+    UnreadableRecord,
+    decode_marker,
+    decode_notes,
+    encode,
+    patient_key,
+    split_patient_key,
+)
+
+_days = st.none() | st.integers(-10, 10)
+_counts = st.integers(-1, 10)
+markers = st.builds(
+    Marker, as_of=_days, done=_days, ticked=_counts, cut=st.integers(0, 9), offset=_counts
+)
+notes = st.builds(
+    Notes,
+    data_through=st.integers(0, 9),
+    position=_counts,
+    codes=st.dictionaries(st.sampled_from("abc"), st.integers(0, 9)),
+)
+
+
+@given(st.lists(markers, min_size=1, max_size=3) | st.lists(notes, min_size=1, max_size=3))
+def test_every_order_and_repetition_joins_to_the_same_bytes(records: list) -> None:
+    ends = set()
+    for order in permutations([*records, records[0]]):
+        joined = order[0]
+        for record in order[1:]:
+            joined = joined.join(record)
+        ends.add(encode(joined))
+    assert len(ends) == 1
+
+
+@given(markers, notes)
+def test_records_come_back_as_they_were(marker: Marker, note: Notes) -> None:
+    assert decode_marker(encode(marker)) == marker
+    assert decode_notes(encode(note)) == note
+
+
+def test_what_is_no_record_is_refused() -> None:
+    for wrong in (b"", b"\x01", encode(Marker(format=9))):
+        with pytest.raises(UnreadableRecord):
+            decode_marker(wrong)
+    with pytest.raises(UnreadableRecord):
+        split_patient_key(b"A99001")
+    assert split_patient_key(patient_key("A99001", b"\x07" * 16)) == ("A99001", b"\x07" * 16)
