@@ -125,7 +125,7 @@ def oracle(records, network, viewer, subject, indicator):
     return best
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(agreements())
 def test_the_index_says_what_the_rules_say(records):
     index = compile_index(records, NOON)
