@@ -40,6 +40,13 @@ def test_at_one_stamp_and_version_a_deletion_wins() -> None:
     assert newer(reading(5, 1), reading(5, 1, deleted=True)).deleted
 
 
+def test_equal_values_in_different_bytes_have_one_winner_too() -> None:
+    whole, real = reading(5, 1, value=140), reading(5, 1, value=140.0)
+    assert whole == real
+    found = {msgspec.msgpack.encode(newer(a, b)) for a, b in ((whole, real), (real, whole))}
+    assert len(found) == 1
+
+
 versions = st.builds(
     reading,
     st.integers(0, 2),

@@ -236,6 +236,5 @@ def newer(a: Fact, b: Fact) -> Fact:
     left, right = (a.stamp, a.version, a.deleted), (b.stamp, b.version, b.deleted)
     if left != right:
         return a if left > right else b
-    if a == b:
-        return a
+    # by bytes, not by value: 140 and 140.0 are equal and are not the same bytes
     return a if fact_digest(a) >= fact_digest(b) else b

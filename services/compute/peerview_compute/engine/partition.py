@@ -171,7 +171,9 @@ class Partition:
         applied = self.core.rekey(
             source, patients.get(new), old_key=old, old_source=old_source, day=self.as_of
         )
-        emptied = self.core.empty(source) if not self.core.peek(source).empty else None
+        left = self.core.peek(source)
+        # an objector has no facts, and must not count as one under both keys
+        emptied = self.core.empty(source) if left.objected or not left.empty else None
         writes = [self._store(practice, new, applied, new=new not in patients)]
         if emptied is not None:
             writes.append(self._store(practice, old, emptied, new=False))

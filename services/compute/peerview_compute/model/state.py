@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from peerview_common.changes import PatientChange
-from peerview_common.facts import Fact, fact_digest
+from peerview_common.facts import Fact, newer
 
 FORMAT: Final = 1
 
@@ -117,17 +117,6 @@ def fact_order(fact: Fact) -> tuple[str, int, bytes]:
     return (fact.source, fact.type, fact.id)
 
 
-def newest(a: Fact, b: Fact) -> Fact:
-    """``peerview_common.facts.newer``, decided by bytes where two versions are equal as values:
-    140 and 140.0 are equal, and are not the same bytes."""
-    left, right = (a.stamp, a.version, a.deleted), (b.stamp, b.version, b.deleted)
-    if left != right:
-        return a if left > right else b
-    if _encoder.encode(a) == _encoder.encode(b):
-        return a
-    return a if fact_digest(a) >= fact_digest(b) else b
-
-
 def unite(known: list[Fact], new: Iterable[Fact]) -> tuple[list[Fact], list[Fact]]:
     """``(facts, touched)``: the sorted union with the newest version of each key, and every version
     that came or went. ``known`` is sorted, one version a key, and is left as it is; ``new`` is in
@@ -143,7 +132,7 @@ def unite(known: list[Fact], new: Iterable[Fact]) -> tuple[list[Fact], list[Fact
             facts.append(fact)
         else:
             old = facts[place]
-            if newest(old, fact) is old:
+            if newer(old, fact) is old:
                 continue
             touched.append(old)
             facts[place] = fact
