@@ -95,8 +95,7 @@ def _note(whole: Resolver, document: object) -> None:
         return
     entries = document.get("entry")
     for entry in entries if isinstance(entries, list) else []:
-        if isinstance(entry, dict):
-            whole.add(entry.get("resource"), entry.get("fullUrl"))
+        whole.add_entry(entry, document.get("timestamp"))
 
 
 def _count(found: Collected, number: int, read: Read) -> None:

@@ -1,7 +1,6 @@
 """The reader: a Bundle or a resource in, one ``Read`` a resource out."""
 
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -26,6 +25,7 @@ from peerview_ingest.fhir.bodies import MAPPINGS, Nothing, Setting
 from peerview_ingest.fhir.issues import Fault, Issue, Outcome
 from peerview_ingest.fhir.keys import Keys, is_nhs_number
 from peerview_ingest.fhir.resolver import (
+    DELETE_URL,
     NHS_NUMBER_SYSTEM,
     Resolver,
     Target,
@@ -34,14 +34,12 @@ from peerview_ingest.fhir.resolver import (
 )
 from peerview_ingest.fhir.types import RESOURCE_TYPES
 from peerview_ingest.fhir.values import Json, child, children, parse_millis, text
+from peerview_ingest.fhir.versions import deletion_version, version_number
 
 HOUR_MS: Final = 3_600_000
-MAX_VERSION: Final = 2**63 - 1
 MIN_STAMP: Final = -(2**60)
 
 _encode = msgspec.msgpack.Encoder().encode
-_ETAG = re.compile(r'(?:W/)?"?(\d+)"?', re.ASCII)
-_DELETE_URL = re.compile(r"(?:.*/)?([A-Za-z]+)/([^/?#]+)(?:/_history/[^/?#]+)?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -120,18 +118,22 @@ class Reader:
         entries = bundle.get("entry", [])
         if not isinstance(entries, list):
             return [_refused("Bundle.entry", None, "structure", "must be a list")]
-        resolver = self.resolver_of(entries, outer)
+        resolver = self.resolver_of(entries, outer, bundle.get("timestamp"))
         return [
             self.entry(entry, f"Bundle.entry[{number}]", resolver, bundle.get("timestamp"))
             for number, entry in enumerate(entries)
         ]
 
-    def resolver_of(self, entries: Iterable[object], outer: Resolver | None = None) -> Resolver:
+    def resolver_of(
+        self,
+        entries: Iterable[object],
+        outer: Resolver | None = None,
+        timestamp: object = None,
+    ) -> Resolver:
         """A Bundle's entries, for references among them."""
         resolver = Resolver(outer, self.organisations)
         for entry in entries:
-            if isinstance(entry, dict):
-                resolver.add(entry.get("resource"), entry.get("fullUrl"))
+            resolver.add_entry(entry, timestamp)
         return resolver
 
     def entry(
@@ -153,7 +155,7 @@ class Reader:
             if resource is None:
                 return _refused(f"{place}.resource", None, "required", "an entry needs a resource")
             url = text(request, "url", f"{place}.request") if method == "PUT" else None
-            match = _DELETE_URL.fullmatch(url) if url else None
+            match = DELETE_URL.fullmatch(url) if url else None
             if match and isinstance(resource, dict) and not resource.get("id"):
                 resource = {**resource, "id": match[2]}
         except Fault as fault:
@@ -164,7 +166,7 @@ class Reader:
         self, entry: Json, request: Json, place: str, resolver: Resolver, timestamp: object
     ) -> Read:
         resource = child(entry, "resource", place) or {}
-        match = _DELETE_URL.fullmatch(text(request, "url", f"{place}.request") or "")
+        match = DELETE_URL.fullmatch(text(request, "url", f"{place}.request") or "")
         if match:
             kind, id_text = match[1], match[2]
         else:
@@ -174,22 +176,7 @@ class Reader:
             return _refused(
                 f"{place}.request.url", None, "required", "a deletion must name Type/ID"
             )
-        response = child(entry, "response", place) or {}
-        meta = child(resource, "meta", f"{place}.resource") or {}
-        stamp_text, where = (
-            text(response, "lastModified", f"{place}.response"),
-            (f"{place}.response.lastModified"),
-        )
-        if stamp_text is None:
-            stamp_text = text(meta, "lastUpdated", f"{place}.resource.meta")
-            where = f"{place}.resource.meta.lastUpdated"
-        if stamp_text is None and timestamp is not None:
-            stamp_text, where = (
-                text({"timestamp": timestamp}, "timestamp", "Bundle"),
-                ("Bundle.timestamp"),
-            )
-        etag = _ETAG.fullmatch(text(response, "etag", f"{place}.response") or "")
-        version = _version_number(etag[1] if etag else meta.get("versionId"))
+        stamp_text, where, version = deletion_version(entry, resource, place, timestamp)
         patients: tuple[bytes, ...] = ()
         if resource and kind != "Patient" and kind in MAPPINGS:
             patients = self._patients(resource, kind, resolver, f"{place}.resource")
@@ -316,7 +303,7 @@ class Reader:
     def _versions(self, resource: Json, place: str) -> _Version:
         meta = child(resource, "meta", place) or {}
         stamp = self._stamp(text(meta, "lastUpdated", f"{place}.meta"), f"{place}.meta.lastUpdated")
-        number = _version_number(meta.get("versionId"))
+        number = version_number(meta.get("versionId"))
         if stamp is None:
             return _Version(EARLIEST if self.clock.now is None else self.clock.now, number, False)
         return _Version(stamp, number, True)
@@ -432,14 +419,6 @@ def type_name(kind: int) -> str:
 
 
 _NAMES: Final = {number: name for name, number in FHIR_NAMES.items()}
-
-
-def _version_number(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return min(int(value[:40]), MAX_VERSION)
-    return NO_VERSION
 
 
 def _refused(place: str, kind: str | None, code: str, reason: str) -> Read:

@@ -5,12 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from peerview_common.facts import NO_VERSION
 from peerview_ingest.fhir.issues import Fault
 from peerview_ingest.fhir.values import Json, child, children, text
+from peerview_ingest.fhir.versions import deletion_version, order, version_number
 
 ODS_SYSTEM: Final = "https://fhir.nhs.uk/Id/ods-organization-code"
 NHS_NUMBER_SYSTEM: Final = "https://fhir.nhs.uk/Id/nhs-number"
 URN: Final = "urn:uuid:"
+
+DELETE_URL: Final = re.compile(r"(?:.*/)?([A-Za-z]+)/([^/?#]+)(?:/_history/[^/?#]+)?", re.DOTALL)
+"""What a deletion's ``request.url`` names: type and id."""
 
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CONDITIONAL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://[^?#]*/)?([A-Za-z]+)\?.*", re.DOTALL)
@@ -78,8 +83,8 @@ class Resolver:
         self._full_urls: dict[str, Target] = {}
         self._ids: dict[str, Target] = {}
         self._known = organisations or {}
-        self.organisations: dict[str, str] = {}
-        """ODS codes of the organisations given here, by id."""
+        self._organisations: dict[str, tuple[tuple[int, int, bool], str]] = {}
+        """The newest version of each organisation given here: its order, and its ODS code or ""."""
 
     def add(self, resource: object, full_url: object = None) -> None:
         """Take note of a resource, whatever its type; what is malformed is passed over."""
@@ -99,8 +104,37 @@ class Resolver:
             self._full_urls[full_url] = target
         if isinstance(resource.get("id"), str):
             self._ids.setdefault(target.id, target)
-        if kind == "Organization" and (code := ods_of_organisation(resource)):
-            self.organisations[target.id] = code
+        if kind == "Organization":
+            self._organise(target.id, *_version_of(resource), ods_of_organisation(resource) or "")
+
+    def add_entry(self, entry: object, timestamp: object) -> None:
+        """Take note of a Bundle's entry; of deletions, those of organisations alone matter."""
+        if not isinstance(entry, dict):
+            return
+        resource, request = entry.get("resource"), entry.get("request")
+        if not isinstance(request, dict) or request.get("method") != "DELETE":
+            self.add(resource, entry.get("fullUrl"))
+            return
+        url = request.get("url")
+        match = DELETE_URL.fullmatch(url) if isinstance(url, str) else None
+        if match is None or match[1] != "Organization":
+            return
+        try:
+            stamp, _, number = deletion_version(
+                entry, resource if isinstance(resource, dict) else {}, "entry", timestamp
+            )
+        except Fault:
+            return
+        self._organise(match[2], stamp, number, "", deleted=True)
+
+    def _organise(
+        self, id_text: str, stamp: str | None, number: int, code: str, *, deleted: bool = False
+    ) -> None:
+        try:
+            version = (order(stamp, number, deleted=deleted), code)
+        except (ValueError, OverflowError):
+            return
+        self._organisations[id_text] = max(self._organisations.get(id_text, version), version)
 
     def urn(self, reference: str) -> Target | None:
         """``urn:uuid:ID`` of an entry's fullUrl, else of a resource with that id."""
@@ -126,10 +160,22 @@ class Resolver:
         """The ODS code of an organisation that was given, here or before."""
         if target.type != "Organization":
             return None
-        found = self.organisations.get(target.id) or self._known.get(target.id)
-        if found is None and self._outer is not None:
-            return self._outer.ods_of(target)
-        return found
+        found = self._newest(target.id)
+        return self._known.get(target.id) if found is None else found[1] or None
+
+    def _newest(self, id_text: str) -> tuple[tuple[int, int, bool], str] | None:
+        """The newest version here and in the larger sets."""
+        mine = self._organisations.get(id_text)
+        theirs = self._outer._newest(id_text) if self._outer is not None else None
+        return max(mine, theirs) if mine and theirs else mine or theirs
+
+
+def _version_of(resource: Json) -> tuple[str | None, int]:
+    meta = resource.get("meta")
+    if not isinstance(meta, dict):
+        return None, NO_VERSION
+    stamp = meta.get("lastUpdated")
+    return stamp if isinstance(stamp, str) else None, version_number(meta.get("versionId"))
 
 
 def ods_of_organisation(resource: Json) -> str | None:

@@ -1,0 +1,49 @@
+"""Which version of a resource is the newer: its stamp and its number, as FHIR gives them."""
+
+import re
+from typing import Final
+
+from peerview_common.facts import EARLIEST, FINAL, NO_VERSION
+from peerview_ingest.fhir.values import Json, child, parse_millis, text
+
+MAX_VERSION: Final = 2**63 - 1
+
+_ETAG = re.compile(r'(?:W/)?"?(\d+)"?', re.ASCII)
+
+
+def version_number(value: object) -> int:
+    """A ``versionId`` when it is all digits, else -1."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return min(int(value[:40]), MAX_VERSION)
+    return NO_VERSION
+
+
+def deletion_version(
+    entry: Json, resource: Json, place: str, timestamp: object
+) -> tuple[str | None, str, int]:
+    """``(stamp, its place, number)`` of a deletion. An etag that is there is its number."""
+    response = child(entry, "response", place) or {}
+    meta = child(resource, "meta", f"{place}.resource") or {}
+    stamp, where = text(response, "lastModified", f"{place}.response"), "response.lastModified"
+    if stamp is None:
+        stamp = text(meta, "lastUpdated", f"{place}.resource.meta")
+        where = "resource.meta.lastUpdated"
+    where = f"{place}.{where}"
+    if stamp is None and timestamp is not None:
+        stamp, where = text({"timestamp": timestamp}, "timestamp", "Bundle"), "Bundle.timestamp"
+    etag = text(response, "etag", f"{place}.response")
+    if etag is None:
+        return stamp, where, version_number(meta.get("versionId"))
+    match = _ETAG.fullmatch(etag)
+    return stamp, where, version_number(match[1]) if match else NO_VERSION
+
+
+def order(stamp: str | None, number: int, *, deleted: bool) -> tuple[int, int, bool]:
+    """A version's place among those of one resource. ValueError for a stamp that is none.
+
+    Without a stamp a resource comes first and a deletion last.
+    """
+    missing = FINAL if deleted else EARLIEST
+    return (missing if stamp is None else parse_millis(stamp), number, deleted)
