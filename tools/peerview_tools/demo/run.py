@@ -1,18 +1,15 @@
 """`peerview demo`: everything on this machine, from an empty broker to what a peer reads."""
 
 import shutil
-import signal
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 from rich.console import Console
@@ -20,14 +17,15 @@ from rich.console import Console
 from peerview_common import topics
 from peerview_common.catalogue import catalogue
 from peerview_common.days import LONDON
-from peerview_tools.broker import Broker, BrokerUnavailableError, start_broker
-from peerview_tools.client import Client, ServiceError
+from peerview_tools.broker import Broker, start_broker
+from peerview_tools.client import Client
 from peerview_tools.demo import actions, freshness, network
 from peerview_tools.demo.actions import Loaded, NotHappenedError
-from peerview_tools.demo.freshness import Freshness, NotSeenError
+from peerview_tools.demo.ending import run_to_its_end
+from peerview_tools.demo.freshness import Freshness
 from peerview_tools.demo.network import Tokens
 from peerview_tools.demo.peer_table import peer_table
-from peerview_tools.demo.stack import NotReadyError, ServiceDiedError, Stack
+from peerview_tools.demo.stack import Stack
 from peerview_tools.demo.steps import Steps, make_console, stage_table
 from peerview_tools.demo.streaming import Streaming
 from peerview_tools.issuer import DevelopmentIssuer
@@ -71,68 +69,15 @@ class Options:
     keep: Path | None = None
 
 
-class StoppedError(BaseException):
-    """Somebody asked us to stop. No Exception, so that nobody takes it for a failure."""
-
-
-class Stopping:
-    """Turns the first SIGINT, SIGTERM or SIGHUP into StoppedError; later ones do nothing, so that
-    clearing up is not interrupted."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        if not self.asked:
-            self.asked = True
-            raise StoppedError
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = {number: signal.signal(number, self) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
 def run(options: Options) -> int:
     """0 when all went as it should, 1 with the reason when something did not."""
     console = make_console()
-    stopping = Stopping()
-    with stopping.listening():
-        try:
-            with ExitStack() as ending:
-                # entered first, so left last: nothing interrupts what is cleared up before it
-                demonstration = Demonstration(options, console, ending)
-                try:
-                    demonstration.run()
-                finally:
-                    stopping.asked = True
-                    if not options.once:
-                        console.print("\nStopping what was started ...", highlight=False)
-        except StoppedError:
-            console.print("Stopped. Nothing is left running.", highlight=False)
-            return 130 if options.once else 0
-        except (
-            BrokerUnavailableError,
-            ServiceDiedError,
-            NotReadyError,
-            NotHappenedError,
-            NotSeenError,
-            ServiceError,
-        ) as error:
-            console.print(
-                f"\n[bold red]The demonstration failed:[/] {plain(error)}", soft_wrap=True
-            )
-            return 1
-    return 0
 
+    def work(ending: ExitStack) -> int:
+        Demonstration(options, console, ending).run()
+        return 0
 
-def plain(error: BaseException) -> str:
-    return str(error).replace("[", "\\[")
+    return run_to_its_end(work, console, until_stopped=not options.once)
 
 
 class Demonstration:
@@ -164,6 +109,7 @@ class Demonstration:
         self._release()
         if self.options.once:
             self._measure()
+            self._ask_compute()
             self.row("in all", f"{time.monotonic() - began:.1f} s")
             self.console.print()
             self.console.print(stage_table(self.rows))
@@ -275,14 +221,7 @@ class Demonstration:
                     )
             values = sum(len(found) for found in self.live.values())
             step.done = f"{values} live figures of {len(self.practices)} practices"
-        compute = self.stack.compute.metrics()
-        self.row(
-            "computed",
-            f"{compute['peerview_compute_facts_total']:,.0f} facts, "
-            f"{compute['peerview_compute_patients']:,.0f} patients, "
-            f"{compute['peerview_compute_evaluations_total']:,.0f} evaluations; "
-            f"{values} values {step.seconds:.1f} s after the last record",
-        )
+        self.row("values", f"{values}, complete {step.seconds:.1f} s after the last record")
 
     def _agree(self) -> None:
         with self.steps.step("agreement", "the practices sign") as step:
@@ -310,8 +249,6 @@ class Demonstration:
             found = actions.states(cells)
             told = ", ".join(f"{count} {state}" for state, count in sorted(found.items()))
             step.done = f"epoch {self.view['epoch']['number']}: {told}"
-        snapshots = self.stack.compute.metrics()["peerview_compute_snapshots_total"]
-        self.row("snapshots", f"{snapshots:.0f} practices")
         self.row("release", f"{step.seconds:.1f} s from the cut until a peer reads it")
         self.row("cells", f"{len(cells)} as {viewer.name} sees them: {told}")
         if not found.get("value"):
@@ -355,6 +292,17 @@ class Demonstration:
         ):
             p50, p99 = (freshness.quantile(times, share) for share in TARGETS_MS)
             self.row(name, f"{told} p50 {p50:.0f} ms, p99 {p99:.0f} ms")
+
+    def _ask_compute(self) -> None:
+        """What compute did in all, by its own metrics."""
+        found = self.stack.compute.metrics()
+        self.row(
+            "computed",
+            f"{found['peerview_compute_facts_total']:,.0f} facts of "
+            f"{found['peerview_compute_patients']:,.0f} patients, "
+            f"{found['peerview_compute_evaluations_total']:,.0f} evaluations",
+        )
+        self.row("snapshots", f"of {found['peerview_compute_snapshots_total']:.0f} practices")
 
     def _print_peer_view(self) -> None:
         viewer = self.practices[0]

@@ -2,12 +2,15 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
+
+SAY_EVERY_S: Final = 10.0
 
 
 @dataclass
@@ -46,6 +49,7 @@ class Steps:
                 yield step
         else:
             self.console.print(f"  ... {name:<11} {doing}", highlight=False)
+            step._show = self._now_and_then(name)
             yield step
         step.seconds = time.monotonic() - began
         self.taken.append(step)
@@ -53,7 +57,22 @@ class Steps:
             f"  [green]ok[/]  [bold]{name:<11}[/] {step.done or doing} "
             f"[dim]({step.seconds:.1f} s)[/]",
             highlight=False,
+            soft_wrap=True,
         )
+
+    def _now_and_then(self, name: str) -> Callable[[str], None]:
+        """For logs: says what is waited for, but not at every turn."""
+        last = time.monotonic()
+
+        def show(text: str) -> None:
+            nonlocal last
+            if time.monotonic() - last >= SAY_EVERY_S:
+                last = time.monotonic()
+                self.console.print(
+                    f"      {name:<11} {_short(text)}", highlight=False, markup=False
+                )
+
+        return show
 
 
 def stage_table(rows: list[tuple[str, str]]) -> Table:

@@ -12,21 +12,20 @@ from rich.table import Table
 
 from peerview_common import topics
 from peerview_common.ids import ods_code
-from peerview_tools.broker import BrokerUnavailableError, start_broker
-from peerview_tools.client import Client, ServiceError, refusal
+from peerview_tools.broker import start_broker
+from peerview_tools.client import Client, refusal
 from peerview_tools.demo import actions
-from peerview_tools.demo.actions import Loaded, NotHappenedError
+from peerview_tools.demo.actions import Loaded
+from peerview_tools.demo.ending import run_to_its_end
 from peerview_tools.demo.network import Tokens
-from peerview_tools.demo.run import StoppedError, Stopping, plain
-from peerview_tools.demo.stack import NotReadyError, ServiceDiedError, Stack
+from peerview_tools.demo.stack import Stack
 from peerview_tools.demo.steps import Steps, make_console
 from peerview_tools.evaluate import Evaluation, evaluate
-from peerview_tools.fhir_files import UnreadableFileError
 from peerview_tools.issuer import DevelopmentIssuer
 from peerview_tools.kafka_jars import cache_dir
 from peerview_tools.send import size_of, submit
 from peerview_tools.simulator import PRACTICES, Practice
-from peerview_tools.synthea import REFERENCE_DATE, SyntheaError, generate
+from peerview_tools.synthea import REFERENCE_DATE, generate
 
 SEED: Final = 7
 SOURCE: Final = "synthea"
@@ -39,28 +38,7 @@ PRACTICE: Final = Practice(
 def run(*, patients: int, fixture: Path | None) -> int:
     """0 when the stream and `evaluate` agree, 1 with the reason when they do not."""
     console = make_console()
-    stopping = Stopping()
-    with stopping.listening():
-        try:
-            with ExitStack() as ending:
-                try:
-                    return _run(console, ending, patients, fixture)
-                finally:
-                    stopping.asked = True
-        except StoppedError:
-            console.print("Stopped. Nothing is left running.", highlight=False)
-            return 130
-        except (
-            BrokerUnavailableError,
-            NotHappenedError,
-            NotReadyError,
-            ServiceDiedError,
-            ServiceError,
-            SyntheaError,
-            UnreadableFileError,
-        ) as error:
-            console.print(f"\n[bold red]Failed:[/] {plain(error)}", soft_wrap=True)
-            return 1
+    return run_to_its_end(lambda ending: _run(console, ending, patients, fixture), console)
 
 
 def _run(console: Console, ending: ExitStack, patients: int, fixture: Path | None) -> int:
