@@ -6,7 +6,6 @@ Not safe for use by several threads at once: give each its own.
 import contextlib
 import http.client
 import json
-import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -75,7 +74,6 @@ class Client:
         while True:
             fresh = self._connection.sock is None
             try:
-                self._connect()
                 # a refusal may come before all of a long body is sent: then the answer is there
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     self._connection.request(
@@ -110,13 +108,6 @@ class Client:
 
     def close(self) -> None:
         self._connection.close()
-
-    def _connect(self) -> None:
-        if self._connection.sock is None:
-            self._connection.connect()
-            # headers and body are two small writes: without this the second waits for an
-            # acknowledgement, up to 40 ms
-            self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self) -> Self:
         return self

@@ -7,7 +7,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 import zstandard
 
@@ -26,7 +26,7 @@ class UnreadableFileError(RuntimeError):
 def open_bytes(path: Path) -> IO[bytes]:
     """The file's content, unpacked as its name says. Raises OSError."""
     if path.suffix == ".gz":
-        return gzip.open(path, "rb")
+        return cast(IO[bytes], gzip.open(path, "rb"))
     if path.suffix == ".zst":
         raw = path.open("rb")
         reader = zstandard.ZstdDecompressor().stream_reader(

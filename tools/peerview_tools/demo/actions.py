@@ -78,8 +78,11 @@ def receipt(body: Any, sent: int) -> Loaded:
         for found in body["rejections"]
     ]
     return Loaded(
-        sent,
-        *(body[name] for name in ("accepted", "unchanged", "dropped", "rejected")),
+        sent=sent,
+        accepted=body["accepted"],
+        unchanged=body["unchanged"],
+        dropped=body["dropped"],
+        rejected=body["rejected"],
         positions=positions,
         issues=issues,
     )
@@ -123,9 +126,9 @@ def await_counted(
         if len(last) < indicators:
             return None
         for figure in last.values():
-            source = figure.get("source") or {}
-            partition = source.get("partition")
-            if source.get("offset", -1) < positions.get(partition, -1):
+            source = figure["source"]
+            wanted = positions.get(source["partition"])
+            if positions and (wanted is None or source["offset"] < wanted):
                 return None
         return last
 
