@@ -90,7 +90,7 @@ async def run(settings: ComputeSettings) -> int:
     listening = socket.create_server((settings.host, settings.port))
     host, port = listening.getsockname()[:2]
     # what is loaded by now stays; facts come and go by the million, and hold no cycles
-    sys.setswitchinterval(0.001)
+    sys.setswitchinterval(0.002)
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     worker = Worker(settings, core, f"http://{socket.gethostname()}:{port}")
