@@ -2,7 +2,6 @@
 taken back. Each change is a small Bundle, as a clinical system would send it at once."""
 
 import random
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,8 +13,8 @@ from peerview_tools.simulator.practices import Practice
 from peerview_tools.simulator.records import gp_ids, hba1c, pressures
 from peerview_tools.simulator.resources import Resource
 
-REMEMBERED = 200
-"""How many of its own readings a stream keeps, to correct or delete one of them later."""
+PRESCRIBED = (codes.CO_AMOXICLAV, codes.OMEPRAZOLE, *codes.NOISE_MEDICINES * 10)
+"""Mostly what no indicator needs, as in life; else an hour would hold a year's antibiotics."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,9 @@ def stream(
     """Endless changes to the patients of `history(practice, clock().date())`.
 
     `clock` gives the present (with a zone) each time it is asked; every stamp comes from it.
-    Streams with different `salt` are different.
+    Streams with different `salt` are different. A patient has at most one blood pressure of the
+    stream at a time: it is read, corrected, perhaps deleted and read again. More on one day would
+    bring everybody to target, for a day's lowest reading counts.
     """
     rng = random.Random(f"{practice.seed}/stream/{salt}")  # noqa: S311
     day = clock().astimezone(LONDON).date()
@@ -50,17 +51,21 @@ def stream(
     raised = [p for p in here if p.hypertension]
     diabetic = [p for p in here if p.diabetes]
     gps = gp_ids(practice)
-    sent: deque[_Sent] = deque(maxlen=REMEMBERED)
+    sent: dict[str, _Sent] = {}
     while True:
         fate = rng.random()
         now = clock()
         if fate < 0.40 and raised:
             person = rng.choice(raised)
-            home = rng.random() < 0.2
-            one = _Sent(new_id(rng), person.identity, now, home, 1)
-            sent.append(one)
+            one = sent.get(person.identity)
+            kind = "correction" if one else "reading"
+            if one is None:
+                one = _Sent(new_id(rng), person.identity, now, rng.random() < 0.2, 0)
+                sent[person.identity] = one
+            one.version += 1
             well = rng.random() < practice.quality.pressure
-            yield _change("reading", one.patient, _panel(one, rng, well, now))
+            status = "corrected" if one.version > 1 else "final"
+            yield _change(kind, one.patient, _panel(one, rng, well, now, status))
         elif fate < 0.55 and diabetic:
             person = rng.choice(diabetic)
             value = hba1c(rng, rng.random() < practice.quality.hba1c)
@@ -76,7 +81,7 @@ def stream(
             yield _change("reading", person.identity, reading)
         elif fate < 0.75:
             person = rng.choice(here)
-            code = rng.choice((codes.CO_AMOXICLAV, codes.OMEPRAZOLE, *codes.NOISE_MEDICINES))
+            code = rng.choice(PRESCRIBED)
             today = now.astimezone(LONDON).date()
             found = resources.prescription(
                 new_id(rng), now, patient=person.identity, code=code, authored=today
@@ -91,12 +96,8 @@ def stream(
             )
             seen = resources.encounter(new_id(rng), now, patient=person.identity, gp=gp, at=now)
             yield _change("contact", person.identity, seen)
-        elif fate < 0.95 and sent:
-            one = rng.choice(sent)
-            one.version += 1
-            yield _change("correction", one.patient, _panel(one, rng, True, now, "corrected"))
-        elif sent:
-            one = sent.popleft()
+        elif fate < 0.92 and sent:
+            one = sent.pop(rng.choice(sorted(sent)))
             yield Change("deletion", one.patient, _deletion(one, now))
 
 
