@@ -199,6 +199,8 @@ def test_a_broker_that_is_away_is_said_and_nothing_is_lost(tmp_path: Path) -> No
         with world.system(who) as system:
             taken = actions.bulk(system, first)
             broker.kill9()
+            # it would end by itself, once it cannot be sure of its partitions, to be started again
+            world.stack.compute.kill()
             data = "\n".join(json.dumps(record) for record in second).encode()
             answer = system.request("POST", "/v1/bulk", data, FHIR)
             assert answer.status == 503, answer.data[:500]
@@ -213,10 +215,7 @@ def test_a_broker_that_is_away_is_said_and_nothing_is_lost(tmp_path: Path) -> No
             broker.start()
             world.stack.wait_ready("ingest", seconds=60)
             taken.add(actions.bulk(system, second))
-        # compute and share may have given up on the broker; an operator starts them again
-        for service in (world.stack.compute, world.stack.share):
-            service.kill()
-            service.start()
+        world.stack.compute.start()
         world.stack.wait_ready(seconds=60)
         with world.staff(who) as staff:
             live = actions.await_counted(staff, who.ods, taken.positions, check=world.stack.check)
