@@ -29,10 +29,12 @@ demo: env ## broker, services and simulated practices; prints the page's address
 demo-synthea: env ## the same with Synthea's synthetic patients
 	@$(BIN)/peerview demo-synthea $(ARGS)
 
+JOBS ?= 3
+
 .PHONY: test
-test: env ## every test that is neither long nor chaos (ARGS='-k name', ARGS='-m broker'); starts the broker it needs
+test: env ## every test that is neither long nor chaos (ARGS="-k name", JOBS=1 for one at a time); starts the broker it needs
 	@echo "[test] pytest; the first test that needs Kafka starts a container or a local JVM" >&2
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: test-long
 test-long: env ## the tests that take minutes

@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,18 @@ _STARTED = pytest.StashKey[list[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_STARTED] = []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of a parallel run hands what it started to the one that prints."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["started"] = session.config.stash[_STARTED]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    node.config.stash[_STARTED].extend(getattr(node, "workeroutput", {}).get("started", []))
 
 
 def pytest_terminal_summary(

@@ -17,7 +17,7 @@ from tests.endtoend.stack import DAY, World, practice, running
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 
 FHIR = {"Content-Type": "application/fhir+json"}
-WHO = practice("A98050", size=30, seed=50)
+WHO = practice("A99050", size=30, seed=50)
 
 
 def reading(**changed: Any) -> dict:
@@ -75,7 +75,7 @@ def test_bad_input_is_refused_with_its_place(world: World, name: str) -> None:
 
 
 def test_one_bad_line_is_named_and_the_others_are_taken(world: World) -> None:
-    who = practice("A98051", size=30, seed=51)
+    who = practice("A99051", size=30, seed=51)
     records = list(history(who, DAY))
     wrong = records[5] | {"resourceType": "Condition", "id": "wrong", "onsetDateTime": "yesterday"}
     lines = [json.dumps(record) for record in records]
@@ -95,7 +95,7 @@ def test_one_bad_line_is_named_and_the_others_are_taken(world: World) -> None:
 
 
 def test_an_entry_of_a_batch_is_refused_alone(world: World) -> None:
-    who = practice("A98052", size=30, seed=51)
+    who = practice("A99052", size=30, seed=51)
     good, bad = reading(id="good"), reading(id="bad", effectiveDateTime="2026-13-01")
     with world.system(who) as system:
         answer = system.request("POST", "/fhir", json.dumps(bundle(good, bad)).encode(), FHIR)
@@ -119,13 +119,13 @@ def test_a_transaction_with_one_bad_entry_changes_nothing(world: World) -> None:
 def test_a_practice_that_the_token_does_not_cover(world: World) -> None:
     body = json.dumps(bundle(reading())).encode()
     with world.system(WHO) as system:
-        answer = system.request("POST", "/fhir", body, FHIR | {"ODS-Code": "A97777"})
+        answer = system.request("POST", "/fhir", body, FHIR | {"ODS-Code": "A99777"})
         assert answer.status == 403
-        assert "A97777" in told(answer)
+        assert "A99777" in told(answer)
         answer = system.request("POST", "/fhir", body, FHIR | {"ODS-Code": "no such code"})
         assert answer.status == 400
         assert "ODS" in told(answer)
-    assert world.change_sets("A97777") == []
+    assert world.change_sets("A99777") == []
     untouched(world)
 
 
@@ -187,7 +187,7 @@ def untouched(world: World) -> None:
 
 
 def test_a_broker_that_is_away_is_said_and_nothing_is_lost(tmp_path: Path) -> None:
-    who = practice("A98060", size=40, seed=60)
+    who = practice("A99060", size=40, seed=60)
     records = list(history(who, DAY))
     first, second = records[: len(records) // 2], records[len(records) // 2 :]
     try:

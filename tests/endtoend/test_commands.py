@@ -32,7 +32,7 @@ def peerview(*arguments: object, **environment: str) -> "subprocess.CompletedPro
 def test_send_takes_files_of_every_form_and_names_what_it_refused(
     world: World, tmp_path: Path
 ) -> None:
-    who = practice("A98070", size=40, seed=70)
+    who = practice("A99070", size=40, seed=70)
     records = list(history(who, DAY))
     half = len(records) // 2
     lines, whole = tmp_path / "first.ndjson", tmp_path / "second.json"
@@ -79,7 +79,7 @@ def test_send_says_what_is_wrong(world: World, tmp_path: Path) -> None:
 
 
 def test_an_agreement_from_draft_to_withdrawal(world: World, tmp_path: Path) -> None:
-    parties = [practice("A98071"), practice("A98072")]
+    parties = [practice("A99071"), practice("A99072")]
     document = network.agreement(parties, catalogue(), DAY, identity="by-hand", network="by-hand")
     file = tmp_path / "agreement.json"
     file.write_text(json.dumps(document))
@@ -90,16 +90,16 @@ def test_an_agreement_from_draft_to_withdrawal(world: World, tmp_path: Path) -> 
         return peerview("agreement", *arguments, PEERVIEW_SHARE=share, PEERVIEW_TOKEN=token)
 
     made = by(0, "create", file)
-    assert made.stdout == "by-hand version 1 is draft; not yet signed by A98071, A98072\n"
+    assert made.stdout == "by-hand version 1 is draft; not yet signed by A99071, A99072\n"
     assert by(0, "sign", "by-hand").returncode == 1, "unasked, it must not sign"
     signed = by(0, "sign", "by-hand", "--yes")
-    assert signed.stdout == "by-hand version 1 is draft; not yet signed by A98072\n"
+    assert signed.stdout == "by-hand version 1 is draft; not yet signed by A99072\n"
     assert by(1, "sign", "by-hand", "--yes").stdout == "by-hand version 1 is active\n"
     shown = json.loads(by(1, "show", "by-hand").stdout)
     assert shown["status"] == "active"
     assert len(shown["signatures"]) == 2
     left = by(1, "withdraw", "by-hand", "--yes")
-    assert left.stdout == "by-hand version 1 is withdrawn; withdrawn: A98072\n"
+    assert left.stdout == "by-hand version 1 is withdrawn; withdrawn: A99072\n"
     twice = by(0, "create", file)
     assert twice.returncode == 1
     assert "409" in twice.stderr

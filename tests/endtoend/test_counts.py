@@ -23,7 +23,7 @@ SYNTHEA = Path(__file__).parents[1] / "fixtures" / "synthea-30.ndjson.gz"
 
 def test_synthea_through_ingest_counts_what_the_recount_counts(world: World) -> None:
     assert REFERENCE_DATE == DAY
-    clinic = Practice("A98020", "Synthea", 0, 0, practice("A98020").quality, system="synthea")
+    clinic = Practice("A99020", "Synthea", 0, 0, practice("A99020").quality, system="synthea")
     with world.system(clinic) as system:
         answer = submit(system, SYNTHEA, lambda _: None)
         assert answer.status == 202, answer.data[:500]
@@ -41,7 +41,7 @@ def test_synthea_through_ingest_counts_what_the_recount_counts(world: World) -> 
 def test_compute_killed_in_the_middle_ends_in_the_same_counts(
     bootstrap: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    who = practice("A98030", size=400, seed=30)
+    who = practice("A99030", size=400, seed=30)
     records = list(history(who, DAY))
     parts = [records[start : start + 100] for start in range(0, len(records), 100)]
     with running(tmp_path, bootstrap, topic_prefix) as world:
@@ -101,7 +101,7 @@ def test_a_service_that_ends_by_itself_is_reported_with_its_last_words(
 
 
 def test_opting_out_takes_a_patient_out_of_every_count(world: World, tmp_path: Path) -> None:
-    who = practice("A98040", size=60, seed=40)
+    who = practice("A99040", size=60, seed=40)
     records = list(history(who, DAY))
     with world.system(who) as system, world.staff(who) as staff:
         taken = actions.bulk(system, records)

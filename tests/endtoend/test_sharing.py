@@ -20,7 +20,7 @@ WITHDRAWAL_S = 5.0
 def test_submit_count_cut_read_withdraw(world: World, tmp_path: Path) -> None:
     alder, beech, cedar = (
         practice(ods, size=260, seed=seed)
-        for ods, seed in (("A98001", 11), ("A98002", 12), ("A98003", 13))
+        for ods, seed in (("A99001", 11), ("A99002", 12), ("A99003", 13))
     )
     parties = [alder, beech, cedar]
     for who in parties:
@@ -46,7 +46,7 @@ def test_submit_count_cut_read_withdraw(world: World, tmp_path: Path) -> None:
     with world.staff(alder) as viewer:
         view = actions.await_released(viewer, NETWORK, check=world.stack.check)
         cells = actions.cells(view)
-        assert {cell["subject"] for cell in cells} == {"A98002", "A98003"}
+        assert {cell["subject"] for cell in cells} == {"A99002", "A99003"}
         assert {cell["indicator"] for cell in cells} == set(catalogue()) - {NOT_SHARED}
         values = [cell for cell in cells if cell["state"] == "value"]
         assert len(values) >= 6, actions.states(cells)
@@ -62,13 +62,13 @@ def test_submit_count_cut_read_withdraw(world: World, tmp_path: Path) -> None:
 
         def without_beech() -> bool | None:
             found = actions.cells(actions.peer_view(viewer, NETWORK))
-            return True if all(cell["subject"] != "A98002" for cell in found) else None
+            return True if all(cell["subject"] != "A99002" for cell in found) else None
 
         actions.wait_for(
             "the cells of the practice that withdrew to go", without_beech, seconds=WITHDRAWAL_S
         )
         left = actions.cells(actions.peer_view(viewer, NETWORK))
-        assert {cell["subject"] for cell in left} == {"A98003"}
+        assert {cell["subject"] for cell in left} == {"A99003"}
 
     with world.staff(beech) as viewer:
 
@@ -85,17 +85,17 @@ def test_submit_count_cut_read_withdraw(world: World, tmp_path: Path) -> None:
         assert error.status == 403
 
     with world.staff(beech) as subject:
-        seen = subject.get("/v1/practices/A98002/disclosures")["disclosures"]
-        assert {(each["viewer"], each["agreement"]) for each in seen} == {("A98001", AGREEMENT)}
+        seen = subject.get("/v1/practices/A99002/disclosures")["disclosures"]
+        assert {(each["viewer"], each["agreement"]) for each in seen} == {("A99001", AGREEMENT)}
 
 
 def test_a_practice_sees_no_other_practices_live_figures(world: World) -> None:
-    with world.staff(practice("A98008")) as staff, pytest.raises(ServiceError) as refused:
-        staff.get("/v1/practices/A98001/indicators")
+    with world.staff(practice("A99008")) as staff, pytest.raises(ServiceError) as refused:
+        staff.get("/v1/practices/A99001/indicators")
     assert refused.value.status == 403
 
 
 def test_without_an_agreement_nothing_is_shown(world: World) -> None:
-    with world.staff(practice("A98009")) as staff, pytest.raises(ServiceError) as refused:
+    with world.staff(practice("A99009")) as staff, pytest.raises(ServiceError) as refused:
         actions.peer_view(staff, NETWORK)
     assert refused.value.status == 403

@@ -287,3 +287,11 @@ def _line(document: object) -> bytes:
     import json
 
     return json.dumps(document).encode() + b"\n"
+
+
+async def test_a_submission_of_which_everything_is_refused_publishes_nothing(
+    service: Service,
+) -> None:
+    answer = await service.bundle(bundle(condition(onsetDateTime="2026-02-31")))
+    assert answer.headers["Peerview-Receipt"].startswith("accepted=0, rejected=1")
+    assert service.log.sets() == []

@@ -217,7 +217,9 @@ class Ingest:
         plan = make_plan(self._codes, newest, known)
         _tell(receipt, reads, plan)
         alive = self._alive.get((sender.practice, sender.source), 0)
-        beat = beat or (bool(reads) and receipt.received - alive > HEARTBEAT_MS)
+        taken = any(read.outcome is not Outcome.REJECTED for _, read in reads)
+        # a feed of which everything is refused is silent, whatever it sends
+        beat = beat or (taken and receipt.received - alive > HEARTBEAT_MS)
         sets = list(change_sets(self._change_set(sender, receipt), plan.changes, beat=beat))
         if atomic and len(sets) > 1:
             raise TooLargeError

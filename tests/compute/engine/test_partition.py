@@ -19,7 +19,7 @@ def filled(patients: int, *, day: int | None = DAY, seed: int = 1) -> Partition:
     if day is not None:
         partition.tick(day, 0)
     random = Random(seed)
-    practice = partition.practice("A90001")
+    practice = partition.practice("A99090")
     for n in range(patients):
         partition.apply(practice, PatientChange(patient_key(n), 0, False, history(random, 8)))
     partition.note(practice, Notes(data_through=5, position=patients))
@@ -28,7 +28,7 @@ def filled(patients: int, *, day: int | None = DAY, seed: int = 1) -> Partition:
 
 def expected(partition: Partition, day: int) -> object:
     tally = CORE.tally()
-    for stored in partition.practice("A90001").states.patients.values():
+    for stored in partition.practice("A99090").states.patients.values():
         tally.add(CORE.refresh(stored, day).after)
     return tally
 
@@ -40,27 +40,27 @@ def settle(partition: Partition) -> None:
 
 def test_a_tally_is_true_after_changes_and_after_each_day() -> None:
     partition = filled(60)
-    assert partition.practice("A90001").tally == expected(partition, DAY)
+    assert partition.practice("A99090").tally == expected(partition, DAY)
     for day in range(DAY + 1, DAY + 400, 37):
         partition.tick(day, day)
         settle(partition)
-        assert partition.practice("A90001").tally == expected(partition, day)
+        assert partition.practice("A99090").tally == expected(partition, day)
 
 
 def test_nothing_is_evaluated_before_the_first_tick_and_everything_at_it() -> None:
     partition = filled(20, day=None)
-    assert partition.practice("A90001").tally.is_zero
-    assert partition.values(partition.practice("A90001")) == []
+    assert partition.practice("A99090").tally.is_zero
+    assert partition.values(partition.practice("A99090")) == []
     partition.tick(DAY, 3)
     settle(partition)
-    assert partition.practice("A90001").tally == expected(partition, DAY)
+    assert partition.practice("A99090").tally == expected(partition, DAY)
     assert partition.tick(DAY, 4) is None
     assert partition.tick(DAY - 1, 4) is None
 
 
 def test_a_practice_is_not_published_while_its_tick_is_under_way() -> None:
     partition = filled(30)
-    practice = partition.practice("A90001")
+    practice = partition.practice("A99090")
     assert len(partition.values(practice)) == 12
     partition.tick(DAY + 300, 9)
     assert partition.values(practice) == []
@@ -82,14 +82,14 @@ def test_recovery_counts_the_caches_and_evaluates_nobody() -> None:
     again = Partition(read, CORE)
     assert again.settled
     assert again.evaluations == 0
-    assert again.practice("A90001").tally == partition.practice("A90001").tally
-    assert again.values(again.practice("A90001")) == partition.values(partition.practice("A90001"))
+    assert again.practice("A99090").tally == partition.practice("A99090").tally
+    assert again.values(again.practice("A99090")) == partition.values(partition.practice("A99090"))
     assert list(again.rejoined()) == []
 
 
 def test_recovery_joins_a_late_record_and_writes_it_again() -> None:
     partition = filled(5)
-    practice = partition.practice("A90001")
+    practice = partition.practice("A99090")
     old = dict(partition.states.records())
     more = PatientChange(patient_key(2), 0, False, history(Random(9), 12, stamp=5))
     write = partition.apply(practice, more)
@@ -100,18 +100,18 @@ def test_recovery_joins_a_late_record_and_writes_it_again() -> None:
     again = Partition(read, CORE)
     assert [key for key, _ in again.rejoined()] == [write.key]
     settle(again)
-    assert again.practice("A90001").tally == practice.tally
+    assert again.practice("A99090").tally == practice.tally
 
 
 def test_absorbing_a_foreign_record_moves_the_tally_by_what_it_adds() -> None:
     partition, other = filled(10), filled(10)
-    practice = other.practice("A90001")
+    practice = other.practice("A99090")
     more = PatientChange(patient_key(4), 0, False, history(Random(9), 12, stamp=5))
     write = other.apply(practice, more)
     assert write is not None
     back, changed = partition.absorb(write.key, write.value)
-    assert changed is partition.practice("A90001")
-    assert partition.practice("A90001").tally == practice.tally
+    assert changed is partition.practice("A99090")
+    assert partition.practice("A99090").tally == practice.tally
     assert back is not None
     assert partition.absorb(write.key, write.value) == (back, None)
 
@@ -120,7 +120,7 @@ def test_a_snapshot_adds_up_to_the_tally_of_its_day() -> None:
     partition = filled(30)
     partition.tick(DAY + 90, 7)
     settle(partition)
-    practice = partition.practice("A90001")
+    practice = partition.practice("A99090")
     for day in (DAY + 90, DAY + 60):
         body = decode_body(next(filter(None, partition.snapshot(practice, day, KEY))))
         tally = expected(partition, day)
@@ -132,7 +132,7 @@ def test_a_snapshot_adds_up_to_the_tally_of_its_day() -> None:
 
 def test_a_rekeyed_patient_counts_once_under_the_origin_of_old() -> None:
     partition = filled(6)
-    practice = partition.practice("A90001")
+    practice = partition.practice("A99090")
     before = list(partition.values(practice))
     writes = partition.rekey(practice, patient_key(1), patient_key(11), "old")
     assert len(writes) == 2

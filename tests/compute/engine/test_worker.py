@@ -44,7 +44,7 @@ from tests.compute.engine.world import (
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
 
-PRACTICES = ("A90001", "A90002", "A90003", "A90004")
+PRACTICES = ("A99091", "A99092", "A99093", "A99094")
 TICK = ClockTicked("tick-1", DAY, 0)
 TODAY = day_text(DAY)
 Start = Callable[..., Worker]
@@ -77,15 +77,15 @@ def test_counts_are_those_of_the_core_over_all_patients(feed: Feed, log: Log, st
     feed.flush()
     until_counts(log, reference.counts(DAY), TODAY)
     worker.until_ready()
-    value = log.values()["A90001", "bp-htn-u80"]
+    value = log.values()["A99091", "bp-htn-u80"]
     assert value.data_through == "1970-01-01T00:00:00.036Z"
-    assert value.source.partition == feed.partition_of("A90001")
+    assert value.source.partition == feed.partition_of("A99091")
     assert value.definitions == CORE.definitions.hash_text
     records = log.records(topics.STATE)
-    state = next(record for record in records if record.key.startswith(b"A90001/"))
+    state = next(record for record in records if record.key.startswith(b"A99091/"))
     assert header(state.headers, "ce_type") == EventType.STATE
     assert {header(state.headers, name) for name in ("ce_id", "traceparent")} & {None} == set()
-    assert all(record.partition == feed.partition_of("A90001") for record in [state])
+    assert all(record.partition == feed.partition_of("A99091") for record in [state])
     assert worker.metric("peerview_compute_records_total") == 42
     assert worker.stop() == 0
 
@@ -214,12 +214,12 @@ def test_a_poison_patient_becomes_a_dead_letter_and_the_others_count(
     reference = Reference()
     worker = start()
     feed.send_everywhere(TICK)
-    good = reference.take(change_set("A90001", [(n, history(Random(n), 8)) for n in range(6)]))
+    good = reference.take(change_set("A99091", [(n, history(Random(n), 8)) for n in range(6)]))
     # a state that fits into no record cannot be kept, however often it is tried
     parts = [PatientChange(patient_key(99), 0, False, huge(n)) for n in range(3)]
     feed.send(msgspec.structs.replace(good, patients=[*good.patients[:3]]))
-    feed.send_bytes(feed.partition_of("A90001"), b"not a change set", EventType.CHANGES)
-    feed.send_bytes(feed.partition_of("A90001"), b"\x80", "peerview.unheard.of")
+    feed.send_bytes(feed.partition_of("A99091"), b"not a change set", EventType.CHANGES)
+    feed.send_bytes(feed.partition_of("A99091"), b"\x80", "peerview.unheard.of")
     for part in parts:
         feed.send(msgspec.structs.replace(good, patients=[part]))
     feed.send(msgspec.structs.replace(good, patients=[*good.patients[3:]]))
@@ -237,7 +237,7 @@ def test_a_poison_patient_becomes_a_dead_letter_and_the_others_count(
     assert isinstance(part, ChangeSet)
     assert [patient.patient for patient in part.patients] == [patient_key(99)]
     assert "StateTooLarge" in str(header(applied.headers, "reason"))
-    assert header(applied.headers, "source-partition") == str(feed.partition_of("A90001"))
+    assert header(applied.headers, "source-partition") == str(feed.partition_of("A99091"))
     reference.take(msgspec.structs.replace(good, patients=parts[:1]))
     until_counts(log, reference.counts(DAY), TODAY)
     assert worker.metric("peerview_compute_dead_letters_total") == 4
@@ -247,10 +247,10 @@ def test_too_many_failures_in_a_row_stop_the_worker(feed: Feed, log: Log, start:
     worker = start(PEERVIEW_MAX_FAILURES="3")
     feed.send_everywhere(TICK)
     for n in range(5):
-        feed.send(change_set("A90001", [(n, huge(0))]))
-        feed.send(change_set("A90001", [(n, huge(1))]))
+        feed.send(change_set("A99091", [(n, huge(0))]))
+        feed.send(change_set("A99091", [(n, huge(1))]))
     for n in range(4):
-        feed.send(change_set("A90001", [(n, huge(2))]))
+        feed.send(change_set("A99091", [(n, huge(2))]))
     feed.flush()
     assert worker.process.wait(60) == 1
     assert "TooManyFailures" in worker.said("worker stops")[0]["error"]
@@ -262,12 +262,12 @@ def test_a_patient_moves_to_a_new_key_and_a_backfill_is_remembered(
     reference = Reference()
     start()
     feed.send_everywhere(TICK)
-    feed.send(reference.take(change_set("A90001", [(n, history(Random(n), 8)) for n in range(6)])))
-    partition = feed.partition_of("A90001")
+    feed.send(reference.take(change_set("A99091", [(n, history(Random(n), 8)) for n in range(6)])))
+    partition = feed.partition_of("A99091")
     feed.send(
-        PatientRekeyed("r", "A90001", patient_key(3), patient_key(33), "old system", 0), partition
+        PatientRekeyed("r", "A99091", patient_key(3), patient_key(33), "old system", 0), partition
     )
-    feed.send(BackfillCompleted("b", "A90001", "codes-2", 77), partition)
+    feed.send(BackfillCompleted("b", "A99091", "codes-2", 77), partition)
     feed.send_everywhere(ReleaseCut("cut-1", 1, DAY, 0))
     feed.flush()
     chunks = wait_until(log.chunks, "a snapshot")
@@ -275,7 +275,7 @@ def test_a_patient_moves_to_a_new_key_and_a_backfill_is_remembered(
     body = decode_body(join_chunks(chunks) or b"")
     known = {origin_hash(SNAPSHOT_KEY, patient_key(n)) for n in range(6)}
     assert contributions(body, "broad-abx").keys() == known
-    notes = [r.value for r in log.records(topics.STATE) if r.key == b"A90001!"]
+    notes = [r.value for r in log.records(topics.STATE) if r.key == b"A99091!"]
     assert decode_notes(notes[-1]).codes == {"codes-2": 77}
 
 
@@ -285,18 +285,18 @@ def test_a_heartbeat_moves_data_through_and_survives_a_restart(
     reference = Reference()
     worker = start()
     feed.send_everywhere(TICK)
-    feed.send(reference.take(change_set("A90001", [(1, history(Random(1), 8))], data_through=5)))
-    feed.send(change_set("A90001", [], data_through=DAY_MILLIS))
+    feed.send(reference.take(change_set("A99091", [(1, history(Random(1), 8))], data_through=5)))
+    feed.send(change_set("A99091", [], data_through=DAY_MILLIS))
     feed.flush()
 
     def through() -> str:
-        found = log.values().get(("A90001", "upc"))
+        found = log.values().get(("A99091", "upc"))
         return "" if found is None else found.data_through
 
     wait_until(lambda: through() == "1970-01-02T00:00:00.000Z", "the heartbeat")
     worker.kill()
     start()
-    feed.send(change_set("A90001", [(1, [])], data_through=7))
+    feed.send(change_set("A99091", [(1, [])], data_through=7))
     feed.flush()
     length = len(log.records(topics.VALUES))
     wait_until(lambda: len(log.records(topics.VALUES)) > length, "one more value")
@@ -355,8 +355,8 @@ def test_a_frozen_worker_that_wakes_up_spoils_nothing(feed: Feed, log: Log, star
         lambda: frozen.process.poll() is not None or len(frozen.said("recovered")) >= 2,
         "the frozen one ends, or joins again",
     )
-    feed.send(change_set("A90001", [(0, [])]))
-    feed.send(change_set("A90002", [(0, [])]))
+    feed.send(change_set("A99091", [(0, [])]))
+    feed.send(change_set("A99092", [(0, [])]))
     feed.flush()
     until_counts(log, reference.counts(DAY), TODAY)
     # and the log, read from its beginning, holds it all
