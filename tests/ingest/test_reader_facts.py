@@ -65,7 +65,7 @@ def test_inactive_ends_at_last_updated_or_long_ago() -> None:
     assert body(patient(active=True, meta=at)).inactive_from is None
 
 
-ELSEWHERE: Json = {"identifier": {"system": ODS, "value": "B99002"}}
+ELSEWHERE: Json = {"identifier": {"system": ODS, "value": "A99902"}}
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ ELSEWHERE: Json = {"identifier": {"system": ODS, "value": "B99002"}}
         ([{"reference": "Practitioner/1"}], GeneralPractice.HERE),
         ([{"identifier": {"system": ODS, "value": "A99001"}}], GeneralPractice.HERE),
         ([ELSEWHERE], GeneralPractice.ELSEWHERE),
-        ([{"identifier": {"value": "B99002"}}], GeneralPractice.HERE),
+        ([{"identifier": {"value": "A99902"}}], GeneralPractice.HERE),
         ([{"reference": "Organization/A99001"}], GeneralPractice.HERE),
-        ([{"reference": "https://x/Organization/B99002"}], GeneralPractice.ELSEWHERE),
-        ([{"reference": "Organization?identifier=x|B99002"}], GeneralPractice.HERE),
+        ([{"reference": "https://x/Organization/A99902"}], GeneralPractice.ELSEWHERE),
+        ([{"reference": "Organization?identifier=x|A99902"}], GeneralPractice.HERE),
         ([ELSEWHERE, {"reference": "Practitioner/1"}], GeneralPractice.HERE),
     ],
 )
@@ -104,11 +104,11 @@ def test_register_all_is_for_patients_without_a_practice() -> None:
         ({"display": "X"}, True),
         ({"identifier": {"system": ODS, "value": "A99001"}}, True),
         ({"identifier": {"value": "A99001"}}, True),
-        ({"identifier": {"value": "B99002"}}, False),
-        ({"identifier": {"system": ODS, "value": "B99002"}}, False),
-        ({"identifier": {"system": "other", "value": "B99002"}}, True),
-        ({"reference": "Organization/B99002"}, False),
-        ({"reference": "Organization?identifier=x|B99002"}, True),
+        ({"identifier": {"value": "A99902"}}, False),
+        ({"identifier": {"system": ODS, "value": "A99902"}}, False),
+        ({"identifier": {"system": "other", "value": "A99902"}}, True),
+        ({"reference": "Organization/A99902"}, False),
+        ({"reference": "Organization?identifier=x|A99902"}, True),
         ({"reference": "urn:uuid:unknown"}, True),
     ],
 )
@@ -129,10 +129,10 @@ def test_a_referenced_organisation_says_its_ods_code() -> None:
         return reader().read(bundle(*given, own))[-1].fact.body.here  # type: ignore[union-attr]
 
     assert here("Organization/o", organisation("A99001"))
-    assert not here("Organization/o", organisation("B99002"))
-    entry = {"fullUrl": "urn:uuid:9", "resource": organisation("B99002")}
+    assert not here("Organization/o", organisation("A99902"))
+    entry = {"fullUrl": "urn:uuid:9", "resource": organisation("A99902")}
     assert not here("urn:uuid:9", entry)
-    assert not here("#o", contained=[organisation("B99002")])
+    assert not here("#o", contained=[organisation("A99902")])
     assert here("#o", contained=[organisation("A99001")])
     apart = collected(
         organisation("A99001"), episode(managingOrganization={"reference": "Organization/o"})
