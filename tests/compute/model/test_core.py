@@ -329,6 +329,16 @@ def test_rekeying_twice_or_nobody_changes_nothing() -> None:
         assert twice.after == once.after
 
 
+def test_rekeying_keeps_one_version_of_what_came_from_one_system_twice() -> None:
+    on = day("2025-06-01")
+    first = apply(None, [person("1930-01-01", stamp=1)], "2025-06-01").stored
+    second = apply(None, [person("1960-06-15", stamp=2)], "2025-06-01").stored
+    once = CORE.rekey(first, second, old_key=b"o" * 16, old_source="old", day=on).stored
+    assert len(CORE.facts(once)) == 2
+    twice = CORE.rekey(once, None, old_key=b"n" * 16, old_source="old", day=on).stored
+    assert [(fact.source, fact.stamp) for fact in CORE.facts(twice)] == [("old", 2)]
+
+
 def test_after_a_change_of_system_the_present_system_says_who_the_person_is() -> None:
     old = apply(None, [person("1930-01-01", stamp=10**15)], "2025-06-01").stored
     new = apply(None, [person("1960-06-15", id="other")], "2025-06-01").stored

@@ -196,7 +196,8 @@ class Core:
             source.objected,
             source.origins or (old_key,),
             None,
-            sorted(facts, key=states.fact_order),
+            # renamed facts may meet others that came from there before
+            states.unite([], facts)[0],
         )
         joined = moved if new is None else states.join(target, moved)
         return self._settle(
