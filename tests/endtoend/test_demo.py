@@ -100,7 +100,7 @@ def test_ctrl_c_ends_all_of_it_and_leaves_nothing(bootstrap: str, tmp_path: Path
         (url,) = re.findall(r"^ +(http://\S+/)$", printed, re.MULTILINE)
         page = httpx.get(url)
         assert page.status_code == 200
-        assert "Applecross Surgery" in page.text
+        assert "Amberwick Surgery" in page.text
         assert len(ours(tmp_path)) >= 4
         began = time.monotonic()
         process.send_signal(signal.SIGINT)

@@ -43,14 +43,14 @@ def _quality(*values: float) -> Quality:
 
 
 PRACTICES = (
-    Practice("A99001", "Applecross Surgery", 520, 101,
+    Practice("A99001", "Amberwick Surgery", 520, 101,
              _quality(.82, .71, .92, .90, .84, .79, .96, .04, .045, .90, .035, .80)),
-    Practice("A99002", "Birchwood Medical Centre", 480, 202,
+    Practice("A99002", "Brindlemoor Medical Centre", 480, 202,
              _quality(.61, .52, .84, .78, .70, .66, .90, .12, .095, .78, .080, .52)),
-    Practice("A99003", "Cuckoo Lane Health Centre", 440, 303,
+    Practice("A99003", "Cinderholt Health Centre", 440, 303,
              _quality(.72, .66, .88, .86, .62, .72, .94, .08, .060, .86, .055, .66)),
-    Practice("A99004", "Damson Valley Practice", 560, 404,
+    Practice("A99004", "Damsonreach Practice", 560, 404,
              _quality(.76, .45, .79, .83, .76, .58, .88, .09, .110, .83, .100, .45)),
-    Practice("A99005", "Elderflower Family Doctors", 400, 505,
+    Practice("A99005", "Elderfen Family Doctors", 400, 505,
              _quality(.67, .60, .90, .74, .80, .70, .92, .06, .075, .92, .060, .72)),
 )  # fmt: skip
