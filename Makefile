@@ -34,7 +34,7 @@ JOBS ?= 3
 .PHONY: test
 test: env ## every test that is neither long nor chaos (ARGS="-k name", JOBS=1 for one at a time); starts the broker it needs
 	@echo "[test] pytest; the first test that needs Kafka starts a container or a local JVM" >&2
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-long
 test-long: env ## the tests that take minutes

@@ -17,6 +17,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_STARTED] = []
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for brokers first, the end-to-end tests before all: side by side, the run then
+    ends with what is quick."""
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("broker") is None,
+            "endtoend" not in item.path.parts,
+        )
+    )
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker of a parallel run hands what it started to the one that prints."""
     output = getattr(session.config, "workeroutput", None)
