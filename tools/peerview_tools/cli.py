@@ -201,6 +201,67 @@ def agreement_show(identity: AgreementId, at: Share, token: Token) -> None:
     raise typer.Exit(agreement.show(identity, url=at, token=token))
 
 
+codes = typer.Typer(help="Code lists: check, import, show.", no_args_is_help=True)
+app.add_typer(codes, name="codes")
+
+Definitions = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="PEERVIEW_DEFINITIONS", file_okay=False, help="Definitions, not the shipped."
+    ),
+]
+CodeListFile = Annotated[
+    Path | None,
+    typer.Option(envvar="PEERVIEW_CODE_LIST", dir_okay=False, help="Code list, not the shipped."),
+]
+
+
+@codes.command("import")
+def codes_import(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.csv", help="Columns: cluster,system,code,origin.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="What to call it; the file's name otherwise.")
+    ] = None,
+    into: Annotated[
+        Path, typer.Option(metavar="DIR", file_okay=False, help="Where to write it.")
+    ] = Path(),
+    definitions: Definitions = None,
+) -> None:
+    """Check a whole code list, and write it under its version for PEERVIEW_CODE_LIST."""
+    from peerview_tools.codes import run_import
+
+    raise typer.Exit(run_import(file, name=name, into=into, definitions=definitions))
+
+
+@codes.command("show")
+def codes_show(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE.csv]", envvar="PEERVIEW_CODE_LIST", help="The shipped list otherwise."
+        ),
+    ] = None,
+) -> None:
+    """The clusters of a code list: counts, where codes come from, and what is a stand-in."""
+    from peerview_tools.codes import run_show
+
+    raise typer.Exit(run_show(file))
+
+
+@app.command()
+def indicators(
+    definitions: Definitions = None,
+    code_list: CodeListFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """The indicators, and which of them are for demonstration only."""
+    from peerview_tools.codes import run_indicators
+
+    raise typer.Exit(run_indicators(definitions, code_list, as_json=as_json))
+
+
 @app.command()
 def docs() -> None:
     """Write the pages that come from the code: docs/settings.md and docs/metrics.md."""

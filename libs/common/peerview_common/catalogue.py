@@ -6,7 +6,7 @@ same. Standard library only, for the pure cores import it.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from importlib import resources
@@ -47,6 +47,8 @@ class IndicatorInfo:
     unit: str
     bands: tuple[float, float, float]
     """Edges of the four fixed value bands, in the unit shown."""
+    demonstration_only: bool
+    """Codes of the shipped list on which it rests are stand-ins: no figure to act on."""
 
     @property
     def per(self) -> int:
@@ -79,6 +81,7 @@ def parse(items: list[dict[str, Any]]) -> Mapping[str, IndicatorInfo]:
             direction=Direction(item["direction"]),
             unit=item["unit"],
             bands=(low, middle, high),
+            demonstration_only=bool(item["demonstration_only"]),
         )
     return MappingProxyType(found)
 
@@ -88,3 +91,10 @@ def catalogue() -> Mapping[str, IndicatorInfo]:
     """The shipped indicators by id."""
     text = resources.files("peerview_common").joinpath("catalogue.json").read_text("utf-8")
     return parse(json.loads(text))
+
+
+def without_stand_ins(found: Mapping[str, IndicatorInfo]) -> Mapping[str, IndicatorInfo]:
+    """The same indicators under a code list of which no code is a stand-in."""
+    return MappingProxyType(
+        {name: replace(info, demonstration_only=False) for name, info in found.items()}
+    )

@@ -134,6 +134,9 @@ class ShareSettings(CommonSettings):
     clock_day: str = Field(
         "", description="Demo only: a fixed as-of day (YYYY-MM-DD) instead of today."
     )
+    code_list: Path | None = Field(
+        None, description="The code list in use: where it has no stand-ins, no figure is marked."
+    )
 
     @model_validator(mode="after")
     def _clock(self) -> "ShareSettings":

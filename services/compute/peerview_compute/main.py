@@ -9,7 +9,6 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from importlib import resources
 
 import structlog
 import uvicorn
@@ -17,11 +16,10 @@ import uvloop
 from fastapi import FastAPI
 
 from peerview_common import logs, ops, topics
-from peerview_common.codes import CodeList, shipped
 from peerview_common.settings import ComputeSettings, Mode
 from peerview_compute.engine.worker import Worker
 from peerview_compute.model.core import Core
-from peerview_compute.model.definitions import DefinitionSet, load_directory
+from peerview_compute.model.definitions import DefinitionSet, load_definitions
 
 SERVICE = "compute"
 STOP_GRACE_S = 30.0
@@ -49,11 +47,7 @@ def ops_app(worker: Worker) -> FastAPI:
 
 def definitions(settings: ComputeSettings) -> DefinitionSet:
     """Those of the settings, or the shipped ones; the same for the code list."""
-    codes = CodeList.load(settings.code_list) if settings.code_list is not None else shipped()
-    if settings.definitions is not None:
-        return load_directory(settings.definitions, codes)
-    with resources.as_file(resources.files("peerview_compute") / "indicators") as directory:
-        return load_directory(directory, codes)
+    return load_definitions(settings.definitions, settings.code_list)
 
 
 def unusable(settings: ComputeSettings) -> str | None:

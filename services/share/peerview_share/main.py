@@ -13,7 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from peerview_common import logs
 from peerview_common.auth import TokenVerifier
-from peerview_common.catalogue import catalogue
+from peerview_common.catalogue import catalogue, without_stand_ins
+from peerview_common.codes import CodeList
 from peerview_common.days import day_of_millis, parse_day
 from peerview_common.settings import ShareSettings
 from peerview_common.topics import (
@@ -78,6 +79,10 @@ def build(
     database = Database(settings.share_database)
     database.migrate()
     indicators = catalogue()
+    if settings.code_list is not None:
+        listed = CodeList.load(settings.code_list)
+        if not listed.demonstration_clusters():
+            indicators = without_stand_ins(indicators)
     calendar = Calendar.parse(settings.cut_calendar)
 
     def today() -> int:

@@ -7,7 +7,7 @@ from tests.share.support import document, live_value, patients
 A, B, C = "A99001", "A99002", "A99003"
 ALLOWED = {
     "network", "epoch", "indicator", "subject", "state", "numerator", "denominator", "value",
-    "unit", "version", "as_of", "released", "released_epoch", "agreement",
+    "unit", "demonstration_only", "version", "as_of", "released", "released_epoch", "agreement",
 }  # fmt: skip
 
 
@@ -44,6 +44,7 @@ def test_peers_see_rounded_cells_by_name_and_no_more(world):
         "denominator": 95,
         "value": 63.2,
         "unit": "%",
+        "demonstration_only": False,
         "version": "2026.1",
         "as_of": "2024-10-04",
         "released": "2026-09-21",
@@ -233,6 +234,7 @@ def test_own_figures_are_live_exact_and_for_the_practice_alone(world):
     assert answer.json()["indicators"]["bp-htn-u80"] == {
         "version": "2026.1",
         "state": "current",
+        "demonstration_only": False,
         "denominator": 1000,
         "numerator": 682,
         "met": 682,

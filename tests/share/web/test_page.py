@@ -55,6 +55,14 @@ def test_the_comparison_shows_the_own_released_figure_not_the_live_one(shown):
     assert "68" not in own
 
 
+def test_only_what_rests_on_stand_ins_is_for_demonstration_only(world):
+    world.share.figures.put(live_value(A, "cervical"))
+    world.share.figures.put(live_value(A, "dna"))
+    page = world.client.get("/").text
+    assert page.count("demonstration only</span>") == 1
+    assert "demonstration only" in page.split('id="cervical"')[1].split("</h2>")[0]
+
+
 def test_names_are_escaped_and_nothing_runs(shown):
     answer = shown.client.get("/")
     assert "Harbour &lt;Medical&gt; Centre" in answer.text

@@ -6,6 +6,7 @@ licences. ``CodeList.load`` reads any CSV of the same four columns.
 
 import csv
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from peerview_common.facts import Code
 SNOMED_SYSTEMS: Final = frozenset({"http://snomed.info/sct", "https://dmd.nhs.uk"})
 """One code space: dm+d identifiers are SNOMED CT identifiers."""
 BNF_ROW: Final = "bnf-prefix"
+COLUMNS: Final = ("cluster", "system", "code", "origin")
 OBJECTION: Final = "TYPE1DISSENT_COD"
 OBJECTION_WITHDRAWN: Final = "TYPE1WITHDRAWN_COD"
 
@@ -34,6 +36,10 @@ class Row:
     def demonstration_only(self) -> bool:
         """A code that stands in for unpublished ones, or that nobody has verified."""
         return self.origin.startswith(("stand-in", "from memory"))
+
+
+_VERSION_IN_NAME: Final = re.compile(r"-([0-9a-f]{12})\.csv$")
+"""How `peerview codes import` names what it writes."""
 
 
 class CodeListError(ValueError):
@@ -58,6 +64,8 @@ class CodeList:
         self._prefixes = {code: frozenset(found) for code, found in prefixes.items()}
         self._lengths = sorted({len(code) for code in prefixes}, reverse=True)
         self.clusters = frozenset(row.cluster for row in self.rows)
+        self.cluster_hashes = _cluster_hashes(self.rows)
+        """By cluster, 8 bytes that are equal only where its codes are."""
         self._memo: dict[Code, frozenset[str]] = {}
 
     def codes_for(self, system: str | None, code: str | None) -> tuple[Code, ...]:
@@ -105,16 +113,32 @@ class CodeList:
         """Read ``cluster,system,code,origin``. Raises CodeListError with the line."""
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            wanted = ["cluster", "system", "code", "origin"]
-            if reader.fieldnames != wanted:
-                raise CodeListError(f"{path.name}: line 1: columns must be {','.join(wanted)}")
+            if reader.fieldnames != list(COLUMNS):
+                raise CodeListError(f"{path.name}: line 1: columns must be {','.join(COLUMNS)}")
             rows = []
             for entry in reader:
-                row = Row(*((entry[name] or "").strip() for name in wanted))
+                row = Row(*((entry[name] or "").strip() for name in COLUMNS))
                 if not (row.cluster and row.system and row.code):
                     raise CodeListError(f"{path.name}: line {reader.line_num}: an empty field")
                 rows.append(row)
-        return cls(rows)
+        listed = cls(rows)
+        said = _VERSION_IN_NAME.search(path.name)
+        if said is not None and said[1] != listed.version:
+            raise CodeListError(
+                f"{path.name}: its name says version {said[1]}, its rows are version "
+                f"{listed.version}: import it again"
+            )
+        return listed
+
+
+def _cluster_hashes(rows: Iterable[Row]) -> dict[str, bytes]:
+    texts: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        texts[row.cluster].add(f"{row.system}\t{row.code}")
+    return {
+        cluster: hashlib.sha256("\n".join([cluster, *sorted(found)]).encode()).digest()[:8]
+        for cluster, found in sorted(texts.items())
+    }
 
 
 def _exact(system: str, code: str) -> Code:

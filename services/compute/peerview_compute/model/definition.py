@@ -335,6 +335,8 @@ class Definition(Strict):
     bands: tuple[Number, Number, Number]
     """The three edges between the four value bands, in the unit shown."""
     source: Text
+    codes: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")] | None = None
+    """The version of the code list that it was written and checked with."""
     versions: Annotated[tuple[Version, ...], Field(min_length=1)]
 
     @property

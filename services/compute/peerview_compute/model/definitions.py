@@ -208,7 +208,11 @@ class DefinitionSet:
             {
                 "meaning": MEANING,
                 "codes": codes.version,
-                "definitions": [d.model_dump(mode="json", by_alias=True) for d in self.all],
+                "definitions": [
+                    # the pin says which list is right, not what is computed with it
+                    d.model_dump(mode="json", by_alias=True, exclude={"codes"})
+                    for d in self.all
+                ],
                 "readings": {
                     name: found.model_dump(mode="json") for name, found in self.readings.items()
                 },
@@ -244,8 +248,11 @@ class DefinitionSet:
         return self.clusters(indicator) & self.codes.demonstration_clusters()
 
 
-def load_texts(files: Mapping[str, str], codes: CodeList) -> DefinitionSet:
-    """Definitions from ``{file name: text}``. Raises DefinitionError with every mistake found."""
+def load_texts(files: Mapping[str, str], codes: CodeList, *, pinned: bool = False) -> DefinitionSet:
+    """Definitions from ``{file name: text}``. Raises DefinitionError with every mistake found.
+
+    Where ``pinned``, a definition made for another code list than ``codes`` is one.
+    """
     context = {"clusters": codes.clusters, "readings": frozenset[str]()}
     problems: list[str] = []
     readings: dict[str, ReadingDefinition] = {}
@@ -264,6 +271,14 @@ def load_texts(files: Mapping[str, str], codes: CodeList) -> DefinitionSet:
             file = _File(name, text)
             definition = Definition.model_validate(file.data, context=context)
             _check(definition, file)
+            if pinned and definition.codes not in (None, codes.version):
+                raise DefinitionError(
+                    file.error(
+                        ("codes",),
+                        f"made for code list {definition.codes}, but the list in use is "
+                        f"{codes.version}: name the list meant in PEERVIEW_CODE_LIST",
+                    )
+                )
             if definition.id in definitions:
                 raise DefinitionError(file.error(("id",), "another file has this id"))
             if name.rsplit(".", 1)[0] != definition.id:
@@ -287,13 +302,23 @@ def load_texts(files: Mapping[str, str], codes: CodeList) -> DefinitionSet:
 
 
 def load_directory(directory: Path, codes: CodeList | None = None) -> DefinitionSet:
-    """Every ``*.yaml`` of a directory; the shipped code list unless another is given."""
+    """Every ``*.yaml`` of a directory. With the shipped code list, which must be the one that they
+    were made for, unless another is named."""
     files = {path.name: path.read_text("utf-8") for path in directory.glob("*.yaml")}
-    return load_texts(files, codes or shipped())
+    return load_texts(files, codes or shipped(), pinned=codes is None)
+
+
+def load_definitions(directory: Path | None = None, code_list: Path | None = None) -> DefinitionSet:
+    """A service's definitions: the shipped ones and the shipped code list, where none is named.
+    Raises DefinitionError, CodeListError."""
+    codes = None if code_list is None else CodeList.load(code_list)
+    if directory is not None:
+        return load_directory(directory, codes)
+    with resources.as_file(resources.files("peerview_compute") / "indicators") as place:
+        return load_directory(place, codes)
 
 
 @lru_cache(maxsize=1)
 def shipped_definitions() -> DefinitionSet:
     """The twelve indicators that come with Peerview, with the shipped code list."""
-    with resources.as_file(resources.files("peerview_compute") / "indicators") as directory:
-        return load_directory(directory)
+    return load_definitions()

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from peerview_common.catalogue import IndicatorInfo
 from peerview_common.days import iso_millis
 from peerview_common.values import IndicatorValue
 from peerview_share.api.callers import READ, Caller, ShareParts
@@ -12,10 +13,11 @@ from peerview_share.store import audit
 router = APIRouter(prefix="/v1/practices/{ods}", tags=["own practice"])
 
 
-def live_indicator(value: IndicatorValue) -> dict[str, Any]:
+def live_indicator(value: IndicatorValue, info: IndicatorInfo) -> dict[str, Any]:
     return {
         "version": value.version,
         "state": value.state,
+        "demonstration_only": info.demonstration_only,
         "denominator": value.denominator,
         "numerator": value.numerator,
         "met": value.met,
@@ -51,7 +53,9 @@ def indicators(ods: str, principal: Caller, share: ShareParts) -> dict[str, Any]
         "objected": objected,
         "note": objected_sentence(objected),
         "indicators": {
-            name: live_indicator(values[name]) for name in share.catalogue if name in values
+            name: live_indicator(values[name], info)
+            for name, info in share.catalogue.items()
+            if name in values
         },
     }
 

@@ -42,6 +42,7 @@ class PeerCell:
     cell: Cell
     grant: Grant
     unit: str
+    demonstration_only: bool
 
     @property
     def key(self) -> str:
@@ -59,6 +60,7 @@ class PeerCell:
             "denominator": figure.denominator if figure else None,
             "value": figure.value if figure else None,
             "unit": self.unit,
+            "demonstration_only": self.demonstration_only,
             "version": cell.version or None,
             "as_of": _day(cell.as_of),
             "released": _day(cell.released),
@@ -110,7 +112,11 @@ def named_cells(
                 cell = epoch.of(subject, info.id)
             else:
                 continue
-            found.append(PeerCell(network, epoch.number, subject, cell, grant, info.unit))
+            found.append(
+                PeerCell(
+                    network, epoch.number, subject, cell, grant, info.unit, info.demonstration_only
+                )
+            )
     return found
 
 
