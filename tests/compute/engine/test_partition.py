@@ -1,13 +1,18 @@
 """The invariant of a partition: its tallies are what the core says, after every history."""
 
 import time
+from importlib import resources
 from random import Random
 
 from peerview_common.changes import PatientChange
+from peerview_common.codes import CodeList, Row, shipped
 from peerview_common.snapshots import contributions, decode_body, origin_hash
+from peerview_common.values import decode_value
 from peerview_compute.engine.partition import Partition
-from peerview_compute.engine.records import Marker, Notes
+from peerview_compute.engine.records import Marker, Notes, encode
 from peerview_compute.engine.states import PartitionStates
+from peerview_compute.model.core import Core
+from peerview_compute.model.definitions import load_directory
 from tests.compute.engine.feed import DAY, history, patient_key
 from tests.compute.engine.world import CORE
 
@@ -138,3 +143,96 @@ def test_a_rekeyed_patient_counts_once_under_the_origin_of_old() -> None:
     assert len(writes) == 2
     assert partition.values(practice) == before
     assert partition.rekey(practice, patient_key(77), patient_key(78), "") == []
+
+
+def listed(*more: Row) -> Core:
+    """The shipped definitions with a longer code list."""
+    with resources.as_file(resources.files("peerview_compute") / "indicators") as directory:
+        return Core(load_directory(directory, CodeList([*shipped().rows, *more])))
+
+
+def under(core: Core, *notes: Notes) -> Partition:
+    partition = Partition(PartitionStates(0, core), core)
+    partition.tick(DAY, 0)
+    for note in notes:
+        partition.note(partition.practice("A90001"), note)
+    return partition
+
+
+def carried_over(partition: Partition, core: Core, *notes: Notes) -> Partition:
+    """What a worker with another code list finds after it, and then learns."""
+    read = PartitionStates(0, core)
+    for key, value in partition.states.records():
+        read.read(key, value)
+    again = Partition(read, core)
+    for note in notes:
+        again.note(again.practice("A90001"), note)
+    return again
+
+
+def states(partition: Partition) -> set[str]:
+    """The indicators that wait, said alike by values and snapshots."""
+    settle(partition)
+    practice = partition.practice("A90001")
+    values = [decode_value(write.value) for write in partition.values(practice)]
+    assert len(values) == 12
+    waiting = {value.indicator for value in values if value.state == "awaiting-backfill"}
+    body = decode_body(next(filter(None, partition.snapshot(practice, DAY, KEY))))
+    assert body.states == dict.fromkeys(waiting, "awaiting-backfill")
+    return waiting
+
+
+SNOMED = "http://snomed.info/sct"
+NEW = Row("NOCX_COD", SNOMED, "999999991000000101", "test")
+OLD_VERSION = shipped().version
+
+
+def test_a_new_list_has_only_those_wait_whose_codes_the_data_was_not_kept_under() -> None:
+    old, new = CORE, listed(NEW)
+    first = under(old, Notes(first={OLD_VERSION: 1}))
+    assert states(first) == set()
+    second = carried_over(first, new)
+    assert states(second) == {"cervical"}
+    version = new.definitions.codes_version
+    second.note(second.practice("A90001"), Notes(first={version: 2}))
+    assert states(second) == {"cervical"}
+    second.note(second.practice("A90001"), Notes(codes={version: 3}))
+    assert states(second) == set()
+    # what is complete under the new list knows its hashes when the next one comes
+    third = carried_over(second, listed(NEW, Row("HYP_COD", SNOMED, "999999991000000101", "t")))
+    assert states(third) == {"bp-htn-u80"}
+
+
+def test_a_practice_that_began_under_the_current_list_waits_for_nothing() -> None:
+    new = listed(NEW)
+    assert states(under(new, Notes(first={new.definitions.codes_version: 1}))) == set()
+    assert states(under(new)) == set()
+
+
+def test_ingest_may_be_upgraded_before_compute() -> None:
+    new = listed(NEW)
+    version = new.definitions.codes_version
+    known = under(CORE, Notes(first={OLD_VERSION: 1}), Notes(first={version: 2}))
+    assert states(known) == set()
+    assert states(carried_over(known, new)) == {"cervical"}
+    done = carried_over(under(CORE, Notes(first={OLD_VERSION: 1}), Notes(codes={version: 3})), new)
+    assert states(done) == set()
+    begun = under(CORE, Notes(first={version: 2}))
+    nothing_coded = {"appt-14d", "dna", "upc"}
+    assert states(begun) == set(CORE.definitions.indicators) - nothing_coded
+    assert states(carried_over(begun, new)) == set()
+
+
+def test_a_definition_that_begins_to_use_a_listed_cluster_waits_for_nothing() -> None:
+    """All listed clusters are kept, whoever uses them."""
+    known = under(CORE, Notes(first={OLD_VERSION: 1}))
+    assert set(CORE.definitions.all_code_hashes) == set(known.practice("A90001").states.notes.kept)
+
+
+def test_notes_join_the_same_whatever_order_workers_wrote_them() -> None:
+    new = listed(NEW)
+    a = under(CORE, Notes(first={OLD_VERSION: 1})).practice("A90001").states.notes
+    b = under(new, Notes(codes={new.definitions.codes_version: 3}, first={OLD_VERSION: 4}))
+    other = b.practice("A90001").states.notes
+    assert encode(a.join(other)) == encode(other.join(a))
+    assert a.join(other).first == {OLD_VERSION: 1}

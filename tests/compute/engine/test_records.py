@@ -2,6 +2,7 @@
 
 from itertools import permutations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +28,8 @@ notes = st.builds(
     data_through=st.integers(0, 9),
     position=_counts,
     codes=st.dictionaries(st.sampled_from("abc"), st.integers(0, 9)),
+    first=st.dictionaries(st.sampled_from("abc"), st.integers(0, 9)),
+    kept=st.sets(st.sampled_from([b"a", b"b", b"c"])).map(lambda found: tuple(sorted(found))),
 )
 
 
@@ -45,6 +48,25 @@ def test_every_order_and_repetition_joins_to_the_same_bytes(records: list) -> No
 def test_records_come_back_as_they_were(marker: Marker, note: Notes) -> None:
     assert decode_marker(encode(marker)) == marker
     assert decode_notes(encode(note)) == note
+
+
+@given(notes, notes, notes)
+def test_joining_is_associative(a: Notes, b: Notes, c: Notes) -> None:
+    assert encode(a.join(b).join(c)) == encode(a.join(b.join(c)))
+
+
+def test_notes_of_before_are_read() -> None:
+    assert decode_notes(msgspec.msgpack.encode([1, 5, 3, {"a": 2}])) == Notes(1, 5, 3, {"a": 2})
+
+
+def test_what_a_practice_misses() -> None:
+    assert Notes().complete("b")
+    assert Notes(first={"b": 1}).complete("b")
+    assert Notes(first={"b": 1, "a": 2}).complete("b")
+    assert not Notes(first={"a": 1}).complete("b")
+    assert not Notes(first={"a": 1, "b": 2}).complete("b")
+    assert not Notes(first={"a": 1, "b": 1}).complete("b")
+    assert Notes(first={"a": 1, "b": 2}, codes={"b": 3}).complete("b")
 
 
 def test_what_is_no_record_is_refused() -> None:

@@ -30,7 +30,7 @@ from peerview_compute.model.core import NEVER, Applied, Core, Peek
 NOT_EVALUATED: Final = -(2**40)
 """The due day of a patient whom these definitions have never been applied to."""
 
-
+AWAITING: Final = "awaiting-backfill"
 MAX_STATE_BYTES: Final = 950_000
 """A larger state would not fit into a record of the topic."""
 
@@ -182,8 +182,13 @@ class Partition:
     def note(self, practice: Practice, update: Notes) -> Write | None:
         """Join ``update`` into what is known of a practice's feed."""
         known = practice.states.notes
-        practice.states.notes = known.join(update)
-        if practice.states.notes == known:
+        notes = known.join(update)
+        definitions = self.core.definitions
+        if notes.first and notes.complete(definitions.codes_version):
+            # under the next list, what is the same in both need not be sent again
+            notes = notes.join(Notes(kept=definitions.all_code_hashes))
+        practice.states.notes = notes
+        if notes == known:
             return None
         return Write(notes_key(practice.code), encode(practice.states.notes))
 
@@ -271,6 +276,7 @@ class Partition:
         notes = practice.states.notes
         text, through = day_text(as_of), iso_millis(notes.data_through)
         position = Position(self.number, max(notes.position, self.marker.ticked))
+        awaiting = self.awaiting(practice)
         return [
             Write(
                 value_key(practice.code, indicator),
@@ -280,6 +286,7 @@ class Partition:
                         indicator=indicator,
                         version=definitions.version_on(indicator, as_of),
                         definitions=definitions.hash_text,
+                        state=AWAITING if indicator in awaiting else "current",
                         as_of=text,
                         data_through=through,
                         denominator=counts.denominator,
@@ -295,6 +302,17 @@ class Partition:
             )
             for indicator, counts in zip(definitions.indicators, practice.tally.counts, strict=True)
         ]
+
+    def awaiting(self, practice: Practice) -> frozenset[str]:
+        """The indicators that look at codes which the practice's data may lack: it was kept under
+        an older code list, and no full submission has ended under this one."""
+        definitions, notes = self.core.definitions, practice.states.notes
+        if notes.complete(definitions.codes_version):
+            return frozenset()
+        kept = frozenset(notes.kept)
+        return frozenset(
+            one for one in definitions.indicators if not definitions.code_hashes(one) <= kept
+        )
 
     def snapshot(self, practice: Practice, day: int, key: bytes) -> Iterator[bytes | None]:
         """The body of a release cut's snapshot: None after each patient, the body at the end.
@@ -325,6 +343,7 @@ class Partition:
                 for indicator, place in zip(indicators, found, strict=True)
             },
             gps=len(gps),
+            states=dict.fromkeys(sorted(self.awaiting(practice)), AWAITING),
         )
 
     def absorb(self, key: bytes, value: bytes | None) -> tuple[Write | None, Practice | None]:

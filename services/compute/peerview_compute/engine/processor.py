@@ -250,7 +250,12 @@ class Processor:
         metrics.patients.labels("unchanged").inc(len(change.patients) - changed - failed)
         metrics.patients.labels("failed").inc(failed)
         notes = partition.note(
-            practice, Notes(data_through=change.data_through, position=message.offset)
+            practice,
+            Notes(
+                data_through=change.data_through,
+                position=message.offset,
+                first={change.codes: change.received} if change.codes else {},
+            ),
         )
         if notes is not None:
             writes.append(notes)

@@ -4,6 +4,7 @@ Like patients' states, both are joined when several records of one key are read,
 associative, commutative and idempotent. Described in ``docs/formats.md``.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -54,17 +55,43 @@ class Notes(msgspec.Struct, array_like=True, frozen=True):
     """The offset of the practice's last record in ``practice.changes``."""
     codes: dict[str, int] = {}
     """Versions of the code list under which a full submission has ended: when, in milliseconds."""
+    first: dict[str, int] = {}
+    """Versions of the code list that change sets were minimised with: the first receipt of each, in
+    milliseconds."""
+    kept: tuple[bytes, ...] = ()
+    """Hashes of clusters (``CodeList.cluster_hashes``) of which nothing is missing: sent from the
+    first record on, or in a full submission. Sorted."""
 
     def join(self, other: "Notes") -> "Notes":
-        codes = dict(sorted({**self.codes, **other.codes}.items()))
-        for version, at in self.codes.items():
-            codes[version] = max(at, codes[version])
         return Notes(
             FORMAT,
             max(self.data_through, other.data_through),
             max(self.position, other.position),
-            codes,
+            _union(self.codes, other.codes, max),
+            _union(self.first, other.first, min),
+            self.kept
+            if not other.kept or other.kept == self.kept
+            else tuple(sorted({*self.kept, *other.kept})),
         )
+
+    def complete(self, version: str) -> bool:
+        """Whether nothing is missing under this version of the code list: it was the practice's
+        first, or a full submission under it has ended. A practice that has sent nothing misses
+        nothing."""
+        if not self.first or version in self.codes:
+            return True
+        began = self.first.get(version)
+        return began is not None and all(
+            began < at for other, at in self.first.items() if other != version
+        )
+
+
+def _union(
+    a: dict[str, int], b: dict[str, int], choose: Callable[[int, int], int]
+) -> dict[str, int]:
+    if not b or a == b:
+        return a
+    return {**a, **{name: choose(at, a.get(name, at)) for name, at in b.items()}}
 
 
 def _later(a: int | None, b: int | None) -> int | None:

@@ -223,6 +223,12 @@ class DefinitionSet:
         """8 bytes. Equal only where definitions, readings and code list are."""
         self.hash_text = self.hash.hex()
         self._by_id = {definition.id: definition for definition in self.all}
+        self.all_code_hashes = tuple(sorted(codes.cluster_hashes.values()))
+        """Of every cluster of the list, whether or not a definition looks at it: all are kept."""
+        self._code_hashes: dict[str, frozenset[bytes]] = {
+            one: frozenset(codes.cluster_hashes[cluster] for cluster in self.clusters(one))
+            for one in self.indicators
+        }
 
     def __getitem__(self, indicator: str) -> Definition:
         """KeyError for an unknown id."""
@@ -241,6 +247,10 @@ class DefinitionSet:
             for version in self._by_id[indicator].versions
             for use in uses_of(version, self.readings)
         )
+
+    def code_hashes(self, indicator: str) -> frozenset[bytes]:
+        """The hashes of the indicator's clusters: those of the codes that it needs."""
+        return self._code_hashes[indicator]
 
     def demonstration_only(self, indicator: str) -> frozenset[str]:
         """The indicator's clusters of which a code is a stand-in or from memory; a figure that
