@@ -76,13 +76,23 @@ def evaluate(
         bool,
         typer.Option("--register-all", help="Every Patient counts as registered (Synthea)."),
     ] = False,
+    gaps: Annotated[
+        bool, typer.Option("--gaps", help="Add each patient's care gaps, and what closes them.")
+    ] = False,
 ) -> None:
     """Counts of a practice's indicators out of files: no broker, the services' own core."""
     from peerview_tools.evaluate import run
 
     day: date = as_of.date()
     raise typer.Exit(
-        run(files, practice=practice, day=day, patients=patients, register_all=register_all)
+        run(
+            files,
+            practice=practice,
+            day=day,
+            patients=patients,
+            register_all=register_all,
+            gaps=gaps,
+        )
     )
 
 
@@ -260,6 +270,22 @@ def indicators(
     from peerview_tools.codes import run_indicators
 
     raise typer.Exit(run_indicators(definitions, code_list, as_json=as_json))
+
+
+@app.command()
+def bench(
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="This measure alone; repeatable.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small sizes, about two minutes; writes no page.")
+    ] = False,
+) -> None:
+    """Measure what Peerview costs: one JSON line a measure, and the table docs/performance.md."""
+    from peerview_tools.bench.run import run
+    from peerview_tools.bench.table import PAGE
+
+    raise typer.Exit(run(only or [], size="quick" if quick else "full", page=PAGE))
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""What Peerview costs, measured: `peerview bench`. One module a measure; `registry` names them."""

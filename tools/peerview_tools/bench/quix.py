@@ -1,0 +1,76 @@
+"""Beside Quix Streams, on RocksDB as it comes.
+
+Quix Streams is no part of Peerview: its pins stay out of the lock, and it gets an environment of
+its own, made once in ``.cache/bench-venv``.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from peerview_tools.bench.measure import Found, Size
+from peerview_tools.bench.processes import Process
+from peerview_tools.bench.stream import Side, compare
+from peerview_tools.bench.surroundings import Surroundings, Topics
+from peerview_tools.bench.worker import OURS, beside, streams
+
+VERSION: Final = "3.28.1"
+ROOT: Final = Path(__file__).resolve().parents[3]
+_VENV: Final = ROOT / ".cache" / "bench-venv"
+_PYTHON: Final = _VENV / "bin" / "python"
+_NEEDED: Final = (f"quixstreams=={VERSION}", "msgspec", "pyyaml", "ruamel.yaml", "python-dateutil",
+                  "tzdata")  # fmt: skip
+_PATHS: Final = ("libs/common", "services/compute", "tools")
+
+
+def environment(around: Surroundings) -> None:
+    """Make it, where it is not there or not of this version."""
+    stamp = _VENV / "bench-needs"
+    wanted = "\n".join(_NEEDED)
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    around.say(f"installing Quix Streams {VERSION} into .cache/bench-venv")
+    shutil.rmtree(_VENV, ignore_errors=True)
+    if shutil.which("uv"):
+        _do("uv", "venv", "-q", "--python", sys.executable, str(_VENV))
+        _do("uv", "pip", "install", "-q", "--python", str(_PYTHON), *_NEEDED)
+    else:
+        _do(sys.executable, "-m", "venv", str(_VENV))
+        _do(str(_PYTHON), "-m", "pip", "install", "-q", *_NEEDED)
+    stamp.write_text(wanted)
+
+
+def _do(*command: str) -> None:
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+
+
+def start(place: Topics) -> Process:
+    folder = place.folder / "quix"
+    env = {
+        "BENCH_KAFKA": place.bootstrap,
+        "BENCH_PREFIX": place.prefix,
+        "BENCH_FOLDER": str(folder),
+        "PYTHONPATH": os.pathsep.join(str(ROOT / path) for path in _PATHS),
+    }
+    command = [str(_PYTHON), "-m", "peerview_tools.bench.quix_app"]
+    return Process(command, env, folder, sample=True)
+
+
+def changelog(place: Topics) -> str:
+    return f"changelog__{place.prefix}quix--{place.prefix}practice.changes--default"
+
+
+def run(around: Surroundings, size: Size) -> Found:
+    environment(around)
+    shapes, times = streams(size)
+    ratios, told = [], []
+    for stream in shapes:
+        _, (ours, theirs) = compare(around, stream, [OURS, Side("Quix", start, changelog)], times)
+        ratios.append(ours.wall / theirs.wall)
+        told.append(beside(stream, "worker", ours, "Quix", theirs))
+    return Found(
+        min(ratios), f"Quix Streams {VERSION} on RocksDB, the lesser of two; " + "; ".join(told)
+    )

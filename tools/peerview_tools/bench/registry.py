@@ -1,0 +1,66 @@
+"""Every measure, in the order in which a full run takes them: those that share states follow each
+other."""
+
+from typing import Final
+
+from peerview_tools.bench import (
+    core,
+    faust_table,
+    flat,
+    freshness,
+    memory,
+    quix,
+    recovery,
+    takeover,
+    tick,
+    worker,
+)
+from peerview_tools.bench.measure import Measure
+
+MEASURES: Final = (
+    Measure(
+        "core", "the pure core, one thread: 12 indicators, 10 facts a patient, states of 40",
+        "facts/s", 40_000, "at least", core.run,
+    ),
+    Measure(
+        "worker", "the whole worker over the real broker, beside the pure core",
+        "ratio", 0.7, "at least", worker.run,
+    ),
+    Measure(
+        "quix", "the worker beside Quix Streams with the same core and records",
+        "ratio", 1.0, "at least", quix.run,
+    ),
+    Measure(
+        "faust-table", "the worker beside Faust with one table write a patient, same core",
+        "ratio", 3.0, "at least", faust_table.run,
+    ),
+    Measure(
+        "flat", "cost of one fact, the dearest of 10,000, 100,000 and 1,000,000 patients beside "
+        "the cheapest",
+        "ratio", 1.2, "at most", flat.run,
+    ),
+    Measure(
+        "freshness", "from append to practice.changes to the value in indicator.values",
+        "ms", 250, "at most", freshness.run,
+    ),
+    Measure(
+        "memory", "resident memory of a patient of 40 facts with UUID ids",
+        "kB", 2.5, "at most", memory.run,
+    ),
+    Measure(
+        "takeover", "a killed worker's partitions by a standby, session timeout included",
+        "s", 30, "at most", takeover.run,
+    ),
+    Measure(
+        "recovery", "1,000,000 patients' states by two workers",
+        "s", 90, "at most", recovery.run,
+    ),
+    Measure(
+        "tick", "one clock tick over 1,000,000 patients; no event waits over 250 ms for it",
+        "s", 10, "at most", tick.run,
+    ),
+)  # fmt: skip
+
+
+def named(name: str) -> Measure | None:
+    return next((measure for measure in MEASURES if measure.name == name), None)
