@@ -16,6 +16,7 @@ from peerview_common.codes import CodeList, shipped
 from peerview_common.days import day_of
 from peerview_common.ids import OdsCode, ods_code
 from peerview_compute.model.core import Core, shipped_definitions
+from peerview_compute.model.gaps import Gaps
 from peerview_compute.model.status import OUT, STATUS_NAMES, Status
 from peerview_ingest.fhir.collect import Collected, collect
 from peerview_tools.fhir_files import Documents, UnreadableFileError
@@ -43,6 +44,7 @@ def evaluate(
     patients: bool = False,
     register_all: bool = False,
     codes: CodeList | None = None,
+    gaps: bool = False,
 ) -> Evaluation:
     """Evaluate everything in ``files`` as of ``day``. Raises UnreadableFileError."""
     complaints: list[str] = []
@@ -54,12 +56,17 @@ def evaluate(
         f"{documents.place(number)}: {issue.expression}: {issue.diagnostics}"
         for number, issue in collected.issues
     ]
-    result = counts(collected, practice=practice, day=day, patients=patients)
+    result = counts(collected, practice=practice, day=day, patients=patients, gaps=gaps)
     return Evaluation(result, collected, documents.broken, complaints)
 
 
 def counts(
-    collected: Collected, *, practice: OdsCode, day: date, patients: bool = False
+    collected: Collected,
+    *,
+    practice: OdsCode,
+    day: date,
+    patients: bool = False,
+    gaps: bool = False,
 ) -> dict[str, Any]:
     """The counts of collected patients, in the form that the command prints."""
     core = Core(shipped_definitions())
@@ -67,10 +74,25 @@ def counts(
     as_of = day_of(day)
     names = core.definitions.indicators
     by_patient: dict[str, dict[str, list[object]]] = {}
+    explainer = Gaps(core.definitions)
+    care_gaps: dict[str, list[dict[str, object]]] = {
+        one.id: [] for one in core.definitions.all if one.kind == "proportion-of-patients"
+    }
     for patient, facts in sorted(collected.patients.items()):
         change = PatientChange(patient.encode(), 0, False, facts)
-        contributions = core.apply(None, change, as_of).after
+        applied = core.apply(None, change, as_of)
+        contributions = applied.after
         tally.add(contributions)
+        for name in care_gaps if gaps else ():
+            told = explainer.explain(core.facts(applied.stored), as_of, name)
+            if told.gap:
+                care_gaps[name].append(
+                    {
+                        "patient": patient,
+                        "status": STATUS_NAMES[told.status],
+                        "rule": told.change,
+                    }
+                )
         if patients and any(found != OUT for found in contributions):
             by_patient[patient] = {
                 name: [STATUS_NAMES[Status(status)], denominator, numerator]
@@ -95,16 +117,31 @@ def counts(
     }
     if patients:
         result["patients"] = by_patient
+    if gaps:
+        result["gaps"] = care_gaps
     return result
 
 
 def run(
-    files: Sequence[Path], *, practice: str, day: date, patients: bool, register_all: bool
+    files: Sequence[Path],
+    *,
+    practice: str,
+    day: date,
+    patients: bool,
+    register_all: bool,
+    gaps: bool = False,
 ) -> int:
     """The command: JSON on standard output, everything else on standard error."""
     try:
         ods = ods_code(practice)
-        found = evaluate(files, practice=ods, day=day, patients=patients, register_all=register_all)
+        found = evaluate(
+            files,
+            practice=ods,
+            day=day,
+            patients=patients,
+            register_all=register_all,
+            gaps=gaps,
+        )
     except (UnreadableFileError, ValueError) as error:
         print(f"peerview evaluate: {error}", file=sys.stderr)
         return UNREADABLE

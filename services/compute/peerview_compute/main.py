@@ -15,8 +15,9 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from peerview_common import logs, ops, topics
+from peerview_common import logs, ops, problem, topics
 from peerview_common.settings import ComputeSettings, Mode
+from peerview_compute import care_gaps
 from peerview_compute.engine.worker import Worker
 from peerview_compute.model.core import Core
 from peerview_compute.model.definitions import DefinitionSet, load_definitions
@@ -34,13 +35,15 @@ class OpsServer(uvicorn.Server):
         yield
 
 
-def ops_app(worker: Worker) -> FastAPI:
+def ops_app(settings: ComputeSettings, worker: Worker, core: Core) -> FastAPI:
     app = FastAPI(title="Peerview compute", docs_url=None, redoc_url=None, openapi_url=None)
 
     async def checks() -> Mapping[str, str | None]:
         return {"partitions": worker.not_ready}
 
+    problem.install(app)
     app.include_router(ops.router(SERVICE, checks))
+    app.include_router(care_gaps.router(settings, worker, core))
     ops.measure(app, SERVICE)
     return app
 
@@ -67,8 +70,8 @@ def unusable(settings: ComputeSettings) -> str | None:
 async def run(settings: ComputeSettings) -> int:
     """Serve until a signal (0) or until the engine must be started anew (1)."""
     log = logs.configure(settings, SERVICE)
-    if problem := unusable(settings):
-        log.error("settings refused", reason=problem)
+    if reason := unusable(settings):
+        log.error("settings refused", reason=reason)
         return 2
     if settings.log_level != "debug":
         for chatty in ("faust", "mode", "uvicorn"):
@@ -89,7 +92,9 @@ async def run(settings: ComputeSettings) -> int:
     gc.set_threshold(50_000, 20, 100)
     worker = Worker(settings, core, f"http://{socket.gethostname()}:{port}")
     server = OpsServer(
-        uvicorn.Config(ops_app(worker), log_config=None, access_log=False, lifespan="off")
+        uvicorn.Config(
+            ops_app(settings, worker, core), log_config=None, access_log=False, lifespan="off"
+        )
     )
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     log.info("listening", host=host, port=port, definitions=core.definitions.hash_text)

@@ -18,7 +18,7 @@ from tests.compute.engine.world import Log, Worker, wait_until
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 Start = Callable[..., Worker]
-OLD, NEW = "A90001", "A90002"
+OLD, NEW = "A99090", "A99091"
 
 
 def write_list(folder: Path) -> tuple[Path, str]:
