@@ -100,7 +100,9 @@ class ValuesConsumer:
             # one broken record must not stop everybody's figures; the next absolute one heals it
             log.error("a value that cannot be read", error=str(error))
             return
-        self._figures.put(value)
+        if not self._figures.put(value):
+            log.warning("a late writer's value left out", practice=value.practice)
+            return
         place = record.partition, record.offset  # type: ignore[attr-defined]
         self._dirty[value.practice, value.indicator] = (value, *place)
         metrics.values_applied.inc()
