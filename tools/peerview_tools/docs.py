@@ -32,6 +32,8 @@ _TOOLS: Final = (
     ("PEERVIEW_BROKER", "auto, container or jvm: how the demo and the tests start a broker."),
     ("PEERVIEW_CACHE", "Where what is fetched once stays; `~/.cache/peerview` by default."),
     ("PEERVIEW_TEST_POSTGRES", "The tests use this PostgreSQL (SQLAlchemy URL), not their own."),
+    ("PEERVIEW_CHAOS_SEED", "Repeats a run of `make chaos`: its faults, and all that is sent."),
+    ("PEERVIEW_CHAOS_FAULTS", "How many faults `make chaos` has; 100 by default."),
     ("PEERVIEW_TOKEN", "Bearer token for `peerview send` and `peerview agreement`."),
     ("PEERVIEW_INGEST", "Address of ingest for `peerview send`."),
     ("PEERVIEW_SHARE", "Address of share for `peerview agreement`."),
