@@ -435,6 +435,11 @@ class Processor:
         """Write records anew that were joined out of several."""
         self._send_states(list(writes), HeaderFactory(""))
 
+    def send_values_again(self) -> None:
+        """Publish the present values of every practice."""
+        for practice in self.partition.practices.values():
+            self._send_values(self.partition.values(practice), HeaderFactory(practice.code))
+
     def _send_states(self, writes: Sequence[Write], made: HeaderFactory) -> None:
         self.lanes.states.put(
             Item(key, value, made.of(EventType.STATE, MSGPACK)) for key, value in writes

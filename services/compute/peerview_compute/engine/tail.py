@@ -3,7 +3,8 @@
 A worker that was frozen may send a last batch after others took over. States join, so nothing is
 wrong at once; but its record is then the newest of its key, and compaction would keep that one
 alone. The offsets of our own batches betray it: they follow each other without a hole unless
-somebody wrote in between. Whatever stands in a hole is read, joined and written again.
+somebody wrote in between. Whatever stands in a hole is read, joined and written again. Of
+``indicator.values``, which are absolute, ours are simply sent again.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +15,7 @@ from aiokafka import TopicPartition
 
 
 class Tail:
-    """Offsets of one partition of ``patient.state``."""
+    """Offsets of one partition of ``patient.state`` or ``indicator.values``."""
 
     __slots__ = ("holes", "next")
 

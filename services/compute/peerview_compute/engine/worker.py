@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any, Final
 
 import faust
@@ -30,8 +31,8 @@ TICKER_PAUSE_S: Final = 0.004
 QUEUE_HIGH_BYTES: Final = 24_000_000
 """Bytes of a partition's records waiting here at which no more are fetched."""
 QUEUE_LOW_BYTES: Final = 8_000_000
-TAIL_LOOK_S: Final = 60.0
-"""How often the ends of quiet changelogs are looked at."""
+TAIL_LOOK_S: Final = 10.0
+"""How often the ends of quiet changelogs and values are looked at."""
 MAX_MENDS: Final = 100
 """Times in a row that missing records are sought before the worker stops."""
 MAX_BATCH_BYTES: Final = 900_000
@@ -88,9 +89,12 @@ class Worker:
         self._holes: dict[int, int] = {}
         self._recovering = asyncio.Lock()
         self._tails: dict[int, Tail] = {}
+        self._value_tails: dict[int, Tail] = {}
         self.changes = topics.topic_name(settings.topic_prefix, topics.CHANGES)
         self._states = topics.topic_name(settings.topic_prefix, topics.STATE)
         self._changelog = Changelog(settings.kafka, self._states)
+        values = topics.topic_name(settings.topic_prefix, topics.VALUES)
+        self._values = Changelog(settings.kafka, values)
         self.app = self._new_app(url)
         self.table = self._new_table()
         self._subscribe()
@@ -236,6 +240,7 @@ class Worker:
     def _drop(self, partitions: set[int]) -> None:
         for number in partitions:
             self._tails.pop(number, None)
+            self._value_tails.pop(number, None)
             processor = self.processors.pop(number, None)
             if processor is None:
                 continue
@@ -264,12 +269,14 @@ class Worker:
                     for record in records:
                         states[record.partition].read(record.key, record.value)
             starts = await self.app.consumer.starts({TP(self.changes, n) for n in numbers})
+            value_ends = await self._values.ends(sorted(numbers))
             if not still_ours():
                 return
             self.table.read_to.update(spans)
             for number in sorted(numbers):
                 partition = Partition(states[number], self._core)
                 self._tails[number] = Tail(spans[number])
+                self._value_tails[number] = Tail(value_ends[number])
                 self._begin(partition, starts[TP(self.changes, number)])
                 await asyncio.sleep(0)
             metrics.recovery_seconds.set(time.monotonic() - began)
@@ -326,6 +333,7 @@ class Worker:
             self._tick_work.set,
         )
         processor.lanes.states.on_batch = self._tails[number].wrote
+        processor.lanes.values.on_batch = self._value_tails[number].wrote
         return processor
 
     # -- records
@@ -388,21 +396,33 @@ class Worker:
             for number, tail in list(self._tails.items()):
                 if tail.holes and number in self.processors:
                     await self._fill_holes(number, tail)
+            for number, tail in list(self._value_tails.items()):
+                if tail.holes and number in self.processors:
+                    # values are absolute: ours, sent again, put right whatever stands in the holes
+                    log.warning("values of another worker overwritten", partition=number)
+                    tail.holes.clear()
+                    self.processors[number].send_values_again()
 
     async def _look_at_ends(self) -> None:
         """A foreign record may also stand at the end, after our last one."""
+        await self._look_at_end(self._changelog, self._tails, lambda lanes: lanes.states)
+        await self._look_at_end(self._values, self._value_tails, lambda lanes: lanes.values)
+
+    async def _look_at_end(
+        self, topic: Changelog, tails: dict[int, Tail], lane_of: Callable[[Lanes], Lane]
+    ) -> None:
         tickets = {
-            number: processor.lanes.states.put_in
+            number: lane_of(processor.lanes).put_in
             for number, processor in self.processors.items()
-            if processor.lanes.states.idle
+            if lane_of(processor.lanes).idle
         }
         if not tickets:
             return
-        ends = await self._changelog.ends(list(tickets))
+        ends = await topic.ends(list(tickets))
         for number, ticket in tickets.items():
             processor = self.processors.get(number)
-            if processor is not None and processor.lanes.states.put_in == ticket:
-                self._tails[number].ends_at(ends[number])
+            if processor is not None and lane_of(processor.lanes).put_in == ticket:
+                tails[number].ends_at(ends[number])
 
     async def _fill_holes(self, number: int, tail: Tail) -> None:
         spans = {number: tail.known}
