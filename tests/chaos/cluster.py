@@ -42,7 +42,9 @@ class Fault:
     burst: int
     """Events sent before it."""
     progress: int
-    """Records of ``patient.state`` after which it comes."""
+    """Records of ``patient.state`` after which it comes, unless it comes ``at_commit``."""
+    at_commit: bool
+    """Just after offsets were committed: whoever owns the partition dies with work under way."""
     cut: bool
     """A release cut within the burst."""
     choice: float
@@ -64,6 +66,7 @@ def schedule(random: Random, faults: int) -> list[Fault]:
                 deck.pop(),
                 random.randint(15, 60),
                 random.randrange(80),
+                random.random() < 0.6,
                 random.random() < 0.6,
                 random.random(),
                 random.choice(("", "", "kill", "join", "broker-restart")),
@@ -164,7 +167,14 @@ class Cluster:
 
     # -- waiting
 
-    def until(self, met: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> Any:
+    def until(
+        self,
+        met: Callable[[], Any],
+        what: str,
+        seconds: float = PATIENCE_S,
+        *,
+        pause: float = 0.05,
+    ) -> Any:
         """Ask until the answer is true, and supervise meanwhile."""
         end = time.monotonic() + seconds
         while True:
@@ -173,7 +183,7 @@ class Cluster:
             if found:
                 return found
             assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-            time.sleep(0.05)
+            time.sleep(pause)
 
     def until_right(self, wrong: Callable[[], list[str]], what: str) -> None:
         """Read on until nothing is wrong."""
@@ -242,9 +252,22 @@ class Cluster:
         if worker is None:
             return
         worker.kill()
-        self.workers.remove(worker)
+        self._replace(worker)
+
+    def _replace(self, worker: Worker) -> None:
+        """After it was killed."""
+        if worker in self.workers:
+            self.workers.remove(worker)
         self.note(f"worker {worker.process.pid} killed")
         self.start()
+
+    def _owner(self, partition: int) -> Worker | None:
+        """Who has a partition, as far as they said."""
+        for worker in self.workers:
+            said = worker.said("recovered")
+            if said and partition in said[-1]["partitions"] and worker not in self._frozen:
+                return worker
+        return None
 
     def kill_all(self) -> None:
         """Nobody is left."""
@@ -259,19 +282,32 @@ class Cluster:
     def strike(self, fault: Fault) -> None:
         """Send a burst, and let the fault happen in the middle of the work on it."""
         before = self.readings.ends(topics.STATE) or 0
+        partition = int(fault.choice * PARTITIONS)
+        committed = self.readings.committed(partition)
         self.send(self.story.burst(fault.burst // 2))
         if fault.cut:
             self.send(self.story.cut())
         self.send(self.story.burst(fault.burst - fault.burst // 2))
         end = time.monotonic() + TRIGGER_S
+        victim = self._owner(partition) if fault.kind == "kill" and fault.at_commit else None
 
         def due() -> bool:
-            done = (self.readings.ends(topics.STATE) or 0) - before
-            return done >= fault.progress or time.monotonic() > end
+            if time.monotonic() > end:
+                return True
+            if victim is None:
+                return (self.readings.ends(topics.STATE) or 0) - before >= fault.progress
+            self.send(self.story.burst(3))
+            if self.readings.committed(partition) == committed:
+                return False
+            victim.kill()
+            return True
 
-        self.until(due, "the moment of the fault")
+        self.until(due, "the moment of the fault", pause=0.005)
         self.note(f"fault {self.faults}: {fault}")
-        self._happen(fault.kind, fault)
+        if victim is not None and victim.process.poll() is not None:
+            self._replace(victim)
+        else:
+            self._happen(fault.kind, fault)
         self.faults += 1
 
     def _happen(self, kind: str, fault: Fault) -> None:

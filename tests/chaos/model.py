@@ -65,6 +65,7 @@ class Practice:
     data_through: int = 0
     position: int = -1
     codes: dict[str, int] = field(default_factory=dict)
+    first: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ class Model:
             case ChangeSet():
                 practice = self._practice(partition, event.practice, offset)
                 practice.data_through = max(practice.data_through, event.data_through)
+                known = practice.first.get(event.codes, event.received)
+                practice.first[event.codes] = min(known, event.received)
                 for part in event.patients:
                     practice.patients[part.patient].change(part)
             case PatientRekeyed():
@@ -242,7 +245,10 @@ class Model:
                 notes = Notes(
                     data_through=practice.data_through,
                     position=practice.position,
-                    codes=dict(sorted(practice.codes.items())),
+                    codes=practice.codes,
+                    first=practice.first,
+                    # all data come under the one list that the definitions have
+                    kept=self._core.definitions.all_code_hashes if practice.first else (),
                 )
                 found[notes_key(code)] = encode(notes)
                 for key, patient in practice.patients.items():

@@ -181,6 +181,15 @@ class Readings:
             for record in self.dead
         ]
 
+    def committed(self, partition: int) -> int | None:
+        """The group's offset in a partition; None when there is none, or no answer."""
+        parts = [part for part, topic in self._topics.items() if topic is topics.CHANGES]
+        try:
+            found: int | None = self._group.committed(parts[partition])
+        except KafkaError:
+            return None
+        return found
+
     def uncommitted(self) -> list[str]:
         """Partitions whose committed offset is not their end."""
         found = []

@@ -35,7 +35,9 @@ def work_off(partition: Partition, offset: int, event: object) -> dict[tuple[str
             practice = partition.practice(event.practice)
             for part in event.patients:
                 partition.apply(practice, part)
-            partition.note(practice, Notes(data_through=event.data_through, position=offset))
+            first = {event.codes: event.received}
+            through = event.data_through
+            partition.note(practice, Notes(data_through=through, position=offset, first=first))
         case PatientRekeyed():
             practice = partition.practice(event.practice)
             partition.rekey(practice, event.old, event.new, event.old_source)
