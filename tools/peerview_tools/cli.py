@@ -289,6 +289,44 @@ def bench(
 
 
 @app.command()
+def rebuild(
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Show every value that differs from the live one.")
+    ] = False,
+    switch: Annotated[
+        bool, typer.Option("--switch", help="Compare, then publish the new values.")
+    ] = False,
+    definitions: Definitions = None,
+    code_list: CodeListFile = None,
+    practice: Annotated[
+        list[str] | None, typer.Option(metavar="ODS", help="Only this one; repeatable.")
+    ] = None,
+    from_log: Annotated[
+        bool,
+        typer.Option("--from-log", help="From practice.changes alone (90 days), not the states."),
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for workers that are behind.")
+    ] = 10.0,
+) -> None:
+    """Every practice's values once more, beside the live workers. Exit 0: equal, 1: different."""
+    from peerview_tools.rebuild import run
+
+    if not (compare or switch):
+        raise typer.BadParameter("say --compare, or --switch")
+    raise typer.Exit(
+        run(
+            definitions=definitions,
+            code_list=code_list,
+            practices=practice or [],
+            from_log=from_log,
+            publish=switch,
+            wait_s=wait,
+        )
+    )
+
+
+@app.command()
 def docs() -> None:
     """Write the pages that come from the code: docs/settings.md and docs/metrics.md."""
     from peerview_tools.docs import write

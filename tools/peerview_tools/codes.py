@@ -107,7 +107,7 @@ def run_import(file: Path, *, name: str | None, into: Path, definitions: Path | 
         print(f"peerview codes import: {file.name} is not imported", file=sys.stderr)
         return REFUSED
     codes = found.codes
-    console = _console()
+    console = wide_console()
     console.print(clusters_table(codes))
     print(f"{len(codes.rows):,} codes in {len(codes.clusters)} clusters, version {codes.version}")
     if codes.demonstration_clusters():
@@ -131,7 +131,7 @@ def run_show(file: Path | None) -> int:
     except (OSError, CodeListError) as error:
         print(f"peerview codes show: {error}", file=sys.stderr)
         return REFUSED
-    _console().print(clusters_table(codes))
+    wide_console().print(clusters_table(codes))
     print(
         f"{len(codes.rows):,} codes in {len(codes.clusters)} clusters, "
         f"{len(codes.demonstration_clusters())} of them for {DEMONSTRATION}"
@@ -171,7 +171,7 @@ def run_indicators(directory: Path | None, code_list: Path | None, *, as_json: b
         assert isinstance(stand_ins, list)  # noqa: S101
         label = f"yes: {', '.join(stand_ins)}" if stand_ins else "no"
         table.add_row(*(str(one[x]) for x in ("id", "version", "title", "direction")), label)
-    _console().print(table)
+    wide_console().print(table)
     print(
         f"versions of {date_of(day)}; definitions {definitions.hash_text}, "
         f"code list {definitions.codes_version}"
@@ -179,7 +179,7 @@ def run_indicators(directory: Path | None, code_list: Path | None, *, as_json: b
     return 0
 
 
-def _console() -> Console:
+def wide_console() -> Console:
     """Not cut to 80 columns where nobody looks."""
     console = Console()
     return console if console.is_terminal else Console(width=160)
