@@ -10,7 +10,7 @@ from peerview_tools.bench.surroundings import Surroundings, Topics
 from peerview_tools.bench.worker import OURS, beside, streams
 
 
-def start(place: Topics) -> Process:
+def start(place: Topics, last: int) -> Process:
     folder = place.folder / "faust"
     env = {
         "BENCH_KAFKA": place.bootstrap,

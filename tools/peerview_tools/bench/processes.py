@@ -67,9 +67,8 @@ class Process:
         return self._process.pid
 
     def check(self) -> None:
-        """Raises RuntimeError with the last lines of its log when it has ended."""
-        code = self._process.poll()
-        if code is not None:
+        """Raises RuntimeError with the last lines of its log when it has failed."""
+        if code := self._process.poll():
             raise RuntimeError(f"{self._process.args} ended with {code}: {self.lines[-12:]}")
 
     def cpu_between(self, begin: float, end: float) -> float:

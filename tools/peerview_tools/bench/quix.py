@@ -47,12 +47,13 @@ def _do(*command: str) -> None:
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
 
 
-def start(place: Topics) -> Process:
+def start(place: Topics, last: int) -> Process:
     folder = place.folder / "quix"
     env = {
         "BENCH_KAFKA": place.bootstrap,
         "BENCH_PREFIX": place.prefix,
         "BENCH_FOLDER": str(folder),
+        "BENCH_LAST": str(last),
         "PYTHONPATH": os.pathsep.join(str(ROOT / path) for path in _PATHS),
     }
     command = [str(_PYTHON), "-m", "peerview_tools.bench.quix_app"]

@@ -7,8 +7,8 @@ from peerview_tools.bench.measure import Found, Size
 from peerview_tools.bench.processes import Worker, cpu_seconds, wait_until
 from peerview_tools.bench.surroundings import Surroundings
 
-PARTITIONS = 4
-_SIZES = {"full": 400_000, "quick": 20_000, "tiny": 200}
+PARTITIONS = 2
+_SIZES = {"full": 200_000, "quick": 20_000, "tiny": 200}
 
 
 def run(around: Surroundings, size: Size) -> Found:
