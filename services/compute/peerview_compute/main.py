@@ -16,11 +16,16 @@ import uvloop
 from fastapi import FastAPI
 
 from peerview_common import logs, ops, problem, topics
+from peerview_common.codes import CodeListError
 from peerview_common.settings import ComputeSettings, Mode
 from peerview_compute import care_gaps
 from peerview_compute.engine.worker import Worker
 from peerview_compute.model.core import Core
-from peerview_compute.model.definitions import DefinitionSet, load_definitions
+from peerview_compute.model.definitions import (
+    DefinitionError,
+    DefinitionSet,
+    load_definitions,
+)
 
 SERVICE = "compute"
 STOP_GRACE_S = 30.0
@@ -76,7 +81,12 @@ async def run(settings: ComputeSettings) -> int:
     if settings.log_level != "debug":
         for chatty in ("faust", "mode", "uvicorn"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
-    core = Core(definitions(settings))
+    try:
+        core = Core(definitions(settings))
+    except (OSError, CodeListError, DefinitionError) as error:
+        for reason in str(error).splitlines():
+            log.error("definitions refused", reason=reason)
+        return 2
     await asyncio.to_thread(
         topics.provision,
         settings.kafka,
