@@ -66,10 +66,19 @@ class Process:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def ended(self) -> bool:
+        """By itself, with an error: its last lines go to standard error."""
+        code = self._process.poll()
+        if code:
+            print(f"[bench] a process ended with {code}", *self.lines[-4:], sep="\n  ",
+                  file=sys.stderr, flush=True)  # fmt: skip
+        return bool(code)
+
     def check(self) -> None:
         """Raises RuntimeError with the last lines of its log when it has failed."""
         if code := self._process.poll():
-            raise RuntimeError(f"{self._process.args} ended with {code}: {self.lines[-12:]}")
+            raise RuntimeError(f"{self._process.args!r} ended with {code}: {self.lines[-12:]}")
 
     def cpu_between(self, begin: float, end: float) -> float:
         """Processor seconds used between two moments of ``time.time()``."""

@@ -3,7 +3,7 @@
 import time
 
 from peerview_tools.bench.measure import Found, Size
-from peerview_tools.bench.processes import wait_until
+from peerview_tools.bench.pair import pair
 from peerview_tools.bench.surroundings import Surroundings
 
 PARTITIONS = 8
@@ -14,22 +14,18 @@ def run(around: Surroundings, size: Size) -> Found:
     patients = PATIENTS[size]
     place = around.filled(patients, PARTITIONS)
     began = time.monotonic()
-    with place.worker() as one, place.worker() as other:
-
-        def whole() -> bool:
-            return one.ready and other.ready and one.patients + other.patients == patients
-
-        wait_until(whole, "two workers with all patients", 900, 0.2)
+    with pair(place, patients) as workers:
+        workers.until_whole(0.2)
         taken = time.monotonic() - began
         told = sorted(
             (line["patients"], line["seconds"])
-            for worker in (one, other)
+            for worker in workers.workers
             for line in worker.said("recovered")
         )
         around.say(f"recovered (patients, seconds): {told}")
-        held = (one.patients, other.patients)
+        held = [worker.patients for worker in workers.workers]
     return Found(
         taken,
         f"{patients:,} patients, {PARTITIONS} partitions, from starting both processes until both "
-        f"are ready, with {held[0]:,} and {held[1]:,}",
+        f"are ready, with {held[0]:,} and {held[1]:,}{workers.told}",
     )

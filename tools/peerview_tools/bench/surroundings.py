@@ -118,7 +118,7 @@ class Topics:
         self.prefix = f"bench-{uuid.uuid4().hex[:8]}."
         self.folder = folder
         self.practices: list[str] = []
-        self.ticked = load.DAY
+        self.ticked: int = load.DAY
         """The last day that a tick was sent for, or that the states were made as of."""
         topics.create_topics(
             bootstrap,

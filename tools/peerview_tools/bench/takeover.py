@@ -4,6 +4,7 @@ import time
 
 from peerview_tools.bench import load, probe
 from peerview_tools.bench.measure import Found, Size
+from peerview_tools.bench.pair import pair
 from peerview_tools.bench.processes import Worker, cpu_seconds, wait_until
 from peerview_tools.bench.surroundings import Surroundings
 
@@ -15,12 +16,9 @@ def run(around: Surroundings, size: Size) -> Found:
     patients = _SIZES[size]
     place = around.filled(patients, PARTITIONS)
     standbys = {"PEERVIEW_STANDBY_REPLICAS": "1"}
-    with place.worker(**standbys) as one, place.worker(**standbys) as other:
-
-        def whole() -> bool:
-            return one.ready and other.ready and one.patients + other.patients == patients
-
-        wait_until(whole, "two workers with all patients", 600, 0.5)
+    with pair(place, patients, **standbys) as workers:
+        workers.until_whole()
+        one, other = workers.workers
         for worker in (one, other):
             _quiet(worker)
         # a change for every partition, sent before the kill is missed: the dead one's must wait
@@ -46,7 +44,7 @@ def run(around: Surroundings, size: Size) -> Found:
         taken,
         f"kill -9 of one of two workers until every practice has a value again; {PARTITIONS} "
         f"partitions of {patients // PARTITIONS:,} patients, one standby, session timeout 10 s in "
-        f"it; the standby's own recovery took {told['seconds']:.1f} s",
+        f"it; the standby's own recovery took {told['seconds']:.1f} s{workers.told}",
     )
 
 

@@ -7,6 +7,7 @@ from peerview_common import topics
 from peerview_compute.engine.records import MARKER_SIGN, decode_marker
 from peerview_tools.bench import probe, recovery
 from peerview_tools.bench.measure import Found, Size
+from peerview_tools.bench.pair import pair
 from peerview_tools.bench.processes import wait_until
 from peerview_tools.bench.surroundings import Surroundings, Topics
 from peerview_tools.demo.freshness import quantile
@@ -18,12 +19,8 @@ RATE = 20.0
 def run(around: Surroundings, size: Size) -> Found:
     patients = recovery.PATIENTS[size]
     place = around.filled(patients, recovery.PARTITIONS)
-    with place.worker() as one, place.worker() as other:
-
-        def whole() -> bool:
-            return one.ready and other.ready and one.patients + other.patients == patients
-
-        wait_until(whole, "two workers with all patients", 900, 0.5)
+    with pair(place, patients) as workers:
+        workers.until_whole()
         time.sleep(3)
         day = place.ticked + 1
         stop = threading.Event()
@@ -57,14 +54,15 @@ def run(around: Surroundings, size: Size) -> Found:
         f"{patients:,} patients of two workers, about {refreshed:,} states written anew; of "
         f"{len(within)} events meanwhile the longest waited {longest:.0f} ms for its value (at "
         f"most {WAIT_MS}), p50 {quantile(within or [0.0], 0.5):.0f} ms; before the tick p50 "
-        f"{quantile(before or [0.0], 0.5):.0f} ms, longest {max(before, default=0.0):.0f} ms",
+        f"{quantile(before or [0.0], 0.5):.0f} ms, longest {max(before, default=0.0):.0f} ms"
+        f"{workers.told}",
         holds=longest <= WAIT_MS,
     )
 
 
 def _done(place: Topics, day: int, since: float) -> float | None:
     """When the last partition's marker said that the day is done."""
-    ends = {}
+    ends: dict[int, float] = {}
     for record in place.records(place.name(topics.STATE), since):
         if record.key.startswith(MARKER_SIGN) and decode_marker(record.value).done == day:
             ends.setdefault(record.partition, record.timestamp / 1000)
