@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from peerview_compute.engine.lanes import Item, Lane, SendFailed
+from peerview_compute.engine.lanes import Item, Lane, Later, SendFailed
 from peerview_compute.engine.tail import Tail
 
 
@@ -22,6 +22,9 @@ class Batch:
             return None
         self.records.append((key, value))
         return object()
+
+    def record_count(self) -> int:
+        return len(self.records)
 
     def close(self) -> None:
         pass
@@ -56,7 +59,9 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def lane(producer: Producer, newest_of_key: bool = True) -> tuple[Lane, list[BaseException]]:
+def lane(
+    producer: Producer, newest_of_key: bool = True, linger: float = 0.0
+) -> tuple[Lane, list[BaseException]]:
     failures: list[BaseException] = []
     made = Lane(
         lambda: producer,
@@ -66,6 +71,7 @@ def lane(producer: Producer, newest_of_key: bool = True) -> tuple[Lane, list[Bas
         before_send=lambda: None,
         on_progress=lambda: None,
         on_failure=failures.append,
+        linger=lambda: linger,
     )
     return made, failures
 
@@ -108,6 +114,54 @@ async def test_a_full_batch_does_not_acknowledge_what_is_left() -> None:
         b"3",
         b"4",
     ]
+
+
+async def test_what_is_made_later_is_made_once_for_all_that_came_meanwhile() -> None:
+    producer = Producer(room=3)
+    one, _ = lane(producer)
+    one.put([item("z", "0")])
+    await settle()
+    made = []
+
+    def later(text: str) -> Later:
+        return Later(lambda: made.append(text) or [item("a", text), item("b", text)], 5)
+
+    first = one.put_later("A", later("1"))
+    one.put([item("y", "1")])
+    one.put_later("A", later("2"))
+    last = one.put_later("B", later("3"))
+    one.put_later("nothing", Later(list, 5))
+    await producer.acknowledge()
+    assert made[0] == "2"
+    await producer.acknowledge()
+    assert first <= one.acknowledged < last
+    await producer.acknowledge()
+    assert one.acknowledged == one.put_in
+    assert one.waiting_bytes == 0
+    assert producer.sent[1:] == [
+        [(b"a", b"2"), (b"b", b"2"), (b"y", b"1")],
+        [(b"a", b"3"), (b"b", b"3")],
+    ]
+
+
+async def test_a_lane_lingers_unless_somebody_waits() -> None:
+    producer = Producer()
+    one, _ = lane(producer, linger=0.2)
+    one.put([item("a", "1")])
+    await settle()
+    assert len(producer.sent) == 1  # the first one at once
+    await producer.acknowledge()
+    one.put([item("b", "1")])
+    await settle()
+    assert len(producer.sent) == 1
+    await asyncio.sleep(0.25)
+    assert len(producer.sent) == 2
+    await producer.acknowledge()
+    waiting = asyncio.ensure_future(one.reached(one.put([item("c", "1")])))
+    await settle()
+    assert len(producer.sent) == 3
+    await producer.acknowledge()
+    await waiting
 
 
 async def test_a_failed_send_is_told_to_all_who_wait_and_ends_the_lane() -> None:

@@ -1,6 +1,7 @@
 """CloudEvents headers of many records: what they share is built once for each source record."""
 
 import os
+import random
 from datetime import UTC, datetime
 from itertools import count
 
@@ -20,7 +21,7 @@ class HeaderFactory:
         trace = traceparent if traceparent is not None and _sound(traceparent) else None
         if trace is not None:
             # our span, in the trace of whoever sent the source record
-            trace = f"{trace[:36]}{os.urandom(8).hex()}{trace[52:55]}"
+            trace = f"{trace[:36]}{random.getrandbits(64):016x}{trace[52:55]}"
         self._shared: Headers = [
             ("ce_specversion", b"1.0"),
             ("ce_source", SOURCE),

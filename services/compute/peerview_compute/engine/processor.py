@@ -25,18 +25,26 @@ from peerview_common.cloudevents import JSON, MSGPACK, EventType, header
 from peerview_common.snapshots import encode_chunk, split_body
 from peerview_compute.engine.deadletters import dead_letter, part_of, part_of_tick, reason_of
 from peerview_compute.engine.headers import HeaderFactory
-from peerview_compute.engine.lanes import Item, Lane, SendFailed
-from peerview_compute.engine.partition import Failure, Partition, Write
+from peerview_compute.engine.lanes import Item, Lane, Later, SendFailed
+from peerview_compute.engine.partition import Failure, Partition, Practice, Write
 from peerview_compute.engine.records import Marker, Notes
 
 log = structlog.get_logger(__name__)
+
+_change_sets = metrics.changes.labels("changes")
+_changed = metrics.patients.labels("changed")
+_unchanged = metrics.patients.labels("unchanged")
+_evaluations = {cause: metrics.evaluations.labels(cause) for cause in ("change", "tick")}
 
 MAX_IN_FLIGHT: Final = 512
 """Records of a partition handed to the producer and not yet acknowledged."""
 MAX_WAITING_BYTES: Final = 16_000_000
 """Bytes of a partition that wait to be sent."""
+VALUES_BYTES: Final = 6_000
+"""About what a practice's values take."""
 
-Tickets: TypeAlias = dict[str, int]
+Tickets: TypeAlias = list[int]
+"""One for each lane."""
 
 
 class Message(Protocol):
@@ -118,6 +126,7 @@ class Processor:
     ) -> None:
         self.partition = partition
         self.lanes = lanes
+        self._every_lane: tuple[Lane, ...] = tuple(lanes)
         self._limits = limits
         self._failures = failures
         self._may_go_on = may_go_on
@@ -136,6 +145,8 @@ class Processor:
         """Everything before it is in the log with all that it led to: what may be committed."""
         self.done_offset = start - 1
         """The last record worked off."""
+        self.behind = 0
+        """Records of the log that are not worked off yet, as far as is known."""
 
     # -- records
 
@@ -148,8 +159,14 @@ class Processor:
 
     async def run(self) -> None:
         """Work off what is put in, until cancelled. Raises what must stop the worker."""
+        until = time.perf_counter() + self._limits.slice_s
         while True:
             while self._queue:
+                if time.perf_counter() >= until:
+                    await asyncio.sleep(0)
+                    until = time.perf_counter() + self._limits.slice_s
+                    if not self._queue:
+                        break
                 event = self._queue.popleft()
                 self.queued_bytes -= len(event.message.value or b"")
                 if not self._may_go_on():
@@ -175,7 +192,7 @@ class Processor:
         else:
             match change:
                 case ChangeSet():
-                    metrics.changes.labels("changes").inc()
+                    _change_sets.inc()
                     await self._change(change, message, headers)
                 case ClockTicked():
                     metrics.changes.labels("tick").inc()
@@ -191,10 +208,12 @@ class Processor:
                     self._backfill(change, message, headers)
         self.done_offset = message.offset
         metrics.batch_seconds.observe(time.perf_counter() - began)
-        self._in_flight.append((event, {lane.topic: lane.put_in for lane in self.lanes}))
+        self._in_flight.append((event, [lane.put_in for lane in self._every_lane]))
         self.settle()
         while len(self._in_flight) >= MAX_IN_FLIGHT or not self.has_room:
             self._room.clear()
+            for lane in self._every_lane:
+                lane.hurry()
             await self._room.wait()
 
     def settle(self) -> None:
@@ -202,8 +221,10 @@ class Processor:
         in_flight = self._in_flight
         while in_flight:
             event, tickets = in_flight[0]
-            if any(lane.acknowledged < tickets[lane.topic] for lane in self.lanes):
-                break
+            for lane, ticket in zip(self._every_lane, tickets, strict=True):
+                if lane.acknowledged < ticket:
+                    self._room.set()
+                    return
             in_flight.popleft()
             self.safe_offset = event.message.offset + 1
             event.ack()
@@ -246,9 +267,12 @@ class Processor:
                 until = time.perf_counter() + self._limits.slice_s
         self._count_evaluations("change")
         metrics.facts.inc(sum(len(part.facts) for part in change.patients))
-        metrics.patients.labels("changed").inc(changed)
-        metrics.patients.labels("unchanged").inc(len(change.patients) - changed - failed)
-        metrics.patients.labels("failed").inc(failed)
+        _changed.inc(changed)
+        unchanged = len(change.patients) - changed - failed
+        if unchanged:
+            _unchanged.inc(unchanged)
+        if failed:
+            metrics.patients.labels("failed").inc(failed)
         notes = partition.note(
             practice,
             Notes(
@@ -263,7 +287,7 @@ class Processor:
         if practice.unsettled:
             partition.prefer(practice)
         else:
-            self._send_values(partition.values(practice), made)
+            self._send_values(practice, made)
 
     def _rekey(
         self, event: PatientRekeyed, message: Message, headers: Sequence[tuple[str, bytes]]
@@ -282,7 +306,7 @@ class Processor:
         self._count_evaluations("change")
         notes = partition.note(practice, Notes(position=message.offset))
         self._send_states([*writes, notes] if notes is not None else writes, made)
-        self._send_values(partition.values(practice), made)
+        self._send_values(practice, made)
 
     def _backfill(
         self, event: BackfillCompleted, message: Message, headers: Sequence[tuple[str, bytes]]
@@ -295,7 +319,7 @@ class Processor:
         )
         if notes is not None:
             self._send_states([notes], made)
-        self._send_values(partition.values(practice), made)
+        self._send_values(practice, made)
 
     def _tick(
         self, event: ClockTicked, message: Message, headers: Sequence[tuple[str, bytes]]
@@ -371,7 +395,8 @@ class Processor:
     @property
     def has_room(self) -> bool:
         """Whether more may be handed to the producer."""
-        return sum(lane.waiting_bytes for lane in self.lanes) <= MAX_WAITING_BYTES
+        waiting = sum([lane.waiting_bytes for lane in self._every_lane])
+        return waiting <= MAX_WAITING_BYTES
 
     # -- ticks
 
@@ -389,7 +414,7 @@ class Processor:
         made = HeaderFactory(finished.code if finished is not None else "")
         self._send_states(writes, made)
         if finished is not None:
-            self._send_values(partition.values(finished), made)
+            self._send_values(finished, made)
         if not partition.settled:
             return True
         self._finish_tick(made)
@@ -429,7 +454,7 @@ class Processor:
             if write is not None:
                 self.send_again([write])
             if practice is not None:
-                self._send_values(self.partition.values(practice), HeaderFactory(practice.code))
+                self._send_values(practice, HeaderFactory(practice.code))
 
     def send_again(self, writes: Iterable[Write]) -> None:
         """Write records anew that were joined out of several."""
@@ -438,7 +463,7 @@ class Processor:
     def send_values_again(self) -> None:
         """Publish the present values of every practice."""
         for practice in self.partition.practices.values():
-            self._send_values(self.partition.values(practice), HeaderFactory(practice.code))
+            self._send_values(practice, HeaderFactory(practice.code))
 
     def _send_states(self, writes: Sequence[Write], made: HeaderFactory) -> None:
         self.lanes.states.put(
@@ -450,10 +475,16 @@ class Processor:
             [Item(write.key, write.value, made.of(EventType.MARKER, MSGPACK))]
         )
 
-    def _send_values(self, writes: Sequence[Write], made: HeaderFactory) -> None:
-        self.lanes.values.put(
-            Item(key, value, made.of(EventType.VALUE, JSON)) for key, value in writes
-        )
+    def _send_values(self, practice: Practice, made: HeaderFactory) -> None:
+        """All values of a practice, as they are when the lane is about to send them."""
+
+        def make() -> list[Item]:
+            return [
+                Item(key, value, made.of(EventType.VALUE, JSON))
+                for key, value in self.partition.values(practice)
+            ]
+
+        self.lanes.values.put_later(practice.code, Later(make, VALUES_BYTES))
 
     def _put_dead_letter(
         self,
@@ -502,7 +533,7 @@ class Processor:
         )
 
     def _count_evaluations(self, cause: str) -> None:
-        metrics.evaluations.labels(cause).inc(self.partition.evaluations)
+        _evaluations[cause].inc(self.partition.evaluations)
         self.partition.evaluations = 0
 
 

@@ -1,19 +1,32 @@
 """Faust's Kafka transport, with what it lacks: a lease that heartbeats renew, and commits that are
 exactly as far as the work is in the log."""
 
+import functools
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import aiokafka.codec
+from aiokafka.record import default_records
 from faust.transport.consumer import Consumer as BaseConsumer
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP
+from faust.types import TP, Message
 from mode.utils.queues import FlowControlEvent
 
 from peerview_compute.engine.lease import Lease
 
 SafeOffset = Callable[[TP], int | None]
 """Up to where a partition may be committed: the next offset to read. None for nothing new."""
+
+
+def compress_fast() -> None:
+    """aiokafka compresses at lz4's level 9, which takes as long as all else that is done for a
+    state: 44 MB/s. Level 1 does 680 MB/s, into half as many bytes more."""
+    fast = functools.partial(aiokafka.codec.lz4_encode, level=1)
+    built = sys.modules[default_records.DefaultRecordBatchBuilder.__module__]
+    for module in (default_records, built):
+        module.lz4_encode = fast
 
 
 class KeepingFlowControl(FlowControlEvent):
@@ -25,6 +38,7 @@ class KeepingFlowControl(FlowControlEvent):
             super().resume()
 
 
+DELIVERED = object()
 FAUST_LOG = logging.getLogger("faust")
 """What Faust's services say of themselves, ours of its kind included."""
 
@@ -51,10 +65,50 @@ class LeasedThread(driver.AIOKafkaConsumerThread):
         await super().on_partitions_assigned(assigned, generation_id)
 
 
+class Received:
+    """A record of a topic that is ours, and the way to say that it is done."""
+
+    __slots__ = ("_consumer", "message")
+
+    def __init__(self, message: Message, consumer: "LeasedConsumer") -> None:
+        self.message = message
+        self._consumer = consumer
+        message.incref()
+        consumer.track_message(message)
+
+    def ack(self) -> bool:
+        return self.message.ack(self._consumer)
+
+
+Receive = Callable[[Received], None]
+
+
 class LeasedConsumer(driver.Consumer):
+    """Hands the records of one topic over as they are read. On Faust's way, through a conductor, a
+    stream and an agent, with two tasks for each record, they cost a fifth of the worker's time."""
+
     logger = FAUST_LOG
     lease: ClassVar[Lease]
     safe_offset: ClassVar[SafeOffset]
+    topic: ClassVar[str]
+    receive: ClassVar[Receive]
+
+    def __init__(self, transport: Any, callback: Any, **options: Any) -> None:
+        def deliver(message: Message) -> Any:
+            if message.topic != self.topic:
+                return callback(message)
+            if self.flow_active:
+                type(self).receive(Received(message, self))
+            return DELIVERED
+
+        super().__init__(transport, deliver, **options)
+
+    async def wait_first(self, *waiting: Any, timeout: Any = None) -> Any:
+        if waiting[0] is not DELIVERED:
+            return await super().wait_first(*waiting, timeout=timeout)
+        for coroutine in waiting[1:]:
+            coroutine.close()
+        return None
 
     def _new_consumer_thread(self) -> LeasedThread:
         thread = LeasedThread(self, loop=self.loop, beacon=self.beacon)
@@ -86,14 +140,19 @@ class LeasedConsumer(driver.Consumer):
         return found
 
 
-def leased_transport(lease: Lease, safe_offset: SafeOffset) -> type[driver.Transport]:
-    """A transport whose consumer renews ``lease`` and commits what ``safe_offset`` says."""
+def leased_transport(
+    lease: Lease, safe_offset: SafeOffset, topic: str, receive: Receive
+) -> type[driver.Transport]:
+    """A transport whose consumer renews ``lease``, commits what ``safe_offset`` says, and hands the
+    records of ``topic`` to ``receive``."""
 
     class Consumer(LeasedConsumer):
         pass
 
     Consumer.lease = lease
     Consumer.safe_offset = staticmethod(safe_offset)
+    Consumer.topic = topic
+    Consumer.receive = staticmethod(receive)
 
     class Transport(driver.Transport):
         pass

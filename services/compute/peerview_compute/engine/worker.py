@@ -21,7 +21,12 @@ from peerview_compute.engine.processor import Event, Failures, Lanes, Limits, Pr
 from peerview_compute.engine.states import PartitionStates
 from peerview_compute.engine.table import StandbyRecovery, StateTable, state_topic
 from peerview_compute.engine.tail import Changelog, Tail
-from peerview_compute.engine.transport import FAUST_LOG, KeepingFlowControl, leased_transport
+from peerview_compute.engine.transport import (
+    FAUST_LOG,
+    KeepingFlowControl,
+    compress_fast,
+    leased_transport,
+)
 from peerview_compute.model.core import Core
 
 log = structlog.get_logger(__name__)
@@ -35,6 +40,11 @@ TAIL_LOOK_S: Final = 10.0
 """How often the ends of quiet changelogs and values are looked at."""
 MAX_MENDS: Final = 100
 """Times in a row that missing records are sought before the worker stops."""
+LINGER_S: Final = 0.003
+"""Between two batches of a lane."""
+BACKLOG: Final = 100
+"""Records behind the end of the log at which batches may become large."""
+BACKLOG_LINGER_S: Final = 0.2
 MAX_BATCH_BYTES: Final = 900_000
 REQUEST_TIMEOUT_S: Final = 60.0
 """How long a batch may wait for its acknowledgement before the worker stops."""
@@ -135,8 +145,9 @@ class Worker:
             Monitor=QuietMonitor,
         )
         app.finalize()
+        compress_fast()
         app.flow_control = KeepingFlowControl()
-        transport = leased_transport(self._lease, self._safe_offset)
+        transport = leased_transport(self._lease, self._safe_offset, self.changes, self._dispatch)
         app.transport = transport(app.conf.broker_consumer, app, loop=None)
         return app
 
@@ -175,8 +186,9 @@ class Worker:
 
         @self.app.agent(source, name="compute")
         async def compute(stream: Any) -> None:
-            async for event in stream.noack().events():
-                self._dispatch(event)
+            """Subscribes; its records take the shorter way of ``transport``."""
+            async for _ in stream.noack().events():
+                raise RecordsLostError("a record went astray")
 
     # -- life
 
@@ -315,6 +327,7 @@ class Worker:
                 before_send=self._lease.check,
                 on_progress=lambda: processor.settle(),
                 on_failure=self.fail,
+                linger=lambda: BACKLOG_LINGER_S if processor.behind > BACKLOG else LINGER_S,
             )
 
         processor = Processor(
@@ -484,13 +497,13 @@ class Worker:
                 tp = TP(self.changes, number)
                 if processor.queued_bytes < QUEUE_LOW_BYTES:
                     self.app.consumer.on_buffer_drop(tp)
+                with contextlib.suppress(Exception):
+                    highwater = self.app.consumer.highwater(tp)
+                    if highwater is not None and processor.done_offset >= 0:
+                        processor.behind = max(0, highwater - processor.done_offset - 1)
                 if beats % 20 == 0:
                     metrics.patients_held.labels(str(number)).set(processor.partition.patients)
-                    with contextlib.suppress(Exception):
-                        highwater = self.app.consumer.highwater(tp)
-                        if highwater is not None and processor.done_offset >= 0:
-                            behind = max(0, highwater - processor.done_offset - 1)
-                            metrics.lag.labels(str(number)).set(behind)
+                    metrics.lag.labels(str(number)).set(processor.behind)
 
 
 _quiet(QuietMonitor)

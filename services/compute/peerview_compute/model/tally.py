@@ -2,7 +2,7 @@
 
 import msgspec
 
-from peerview_compute.model.status import Contributions, Status
+from peerview_compute.model.status import Contribution, Contributions, Status
 
 
 class Counts(msgspec.Struct):
@@ -14,6 +14,22 @@ class Counts(msgspec.Struct):
     miss: int = 0
     exception: int = 0
     excluded: int = 0
+
+    def move(self, contribution: Contribution, sign: int) -> None:
+        """Count a patient's contribution once more (1) or once less (-1)."""
+        status, denominator, numerator = contribution
+        if status == Status.OUT:
+            return
+        self.denominator += sign * denominator
+        self.numerator += sign * numerator
+        if status == Status.MET:
+            self.met += sign
+        elif status == Status.MISS:
+            self.miss += sign
+        elif status == Status.EXCEPTION:
+            self.exception += sign
+        else:
+            self.excluded += sign
 
 
 class Tally:
@@ -30,28 +46,18 @@ class Tally:
 
     def add(self, contributions: Contributions, sign: int = 1) -> None:
         """Count a patient once more (1) or once less (-1)."""
-        for counts, (status, denominator, numerator) in zip(
-            self.counts, contributions, strict=True
-        ):
-            if status == Status.OUT:
-                continue
-            counts.denominator += sign * denominator
-            counts.numerator += sign * numerator
-            if status == Status.MET:
-                counts.met += sign
-            elif status == Status.MISS:
-                counts.miss += sign
-            elif status == Status.EXCEPTION:
-                counts.exception += sign
-            else:
-                counts.excluded += sign
+        for counts, contribution in zip(self.counts, contributions, strict=True):
+            if contribution[0] != Status.OUT:
+                counts.move(contribution, sign)
 
     def replace(self, before: Contributions, after: Contributions) -> bool:
         """Take ``before`` out and put ``after`` in; whether that changed anything."""
         if before == after:
             return False
-        self.add(before, -1)
-        self.add(after, 1)
+        for counts, old, new in zip(self.counts, before, after, strict=True):
+            if old != new:
+                counts.move(old, -1)
+                counts.move(new, 1)
         return True
 
     def __getitem__(self, indicator: int) -> Counts:
