@@ -319,6 +319,7 @@ def words(value: IndicatorValue | None, other: IndicatorValue | None) -> str:
 def tell(result: Result, core: Core) -> None:
     if result.differences:
         table = Table("practice", "indicator", "old", "new", title="Differences")
+        result.differences.sort(key=lambda one: (one.practice, one.indicator))
         for one in result.differences[:SHOWN]:
             table.add_row(
                 one.practice, one.indicator, words(one.old, one.new), words(one.new, one.old)
