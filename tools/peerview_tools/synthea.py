@@ -3,7 +3,6 @@
 Synthea takes today for its reference date unless told, so both its dates are fixed here.
 """
 
-import fcntl
 import shutil
 import subprocess
 import sys
@@ -14,10 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from peerview_tools.broker_ready import Say
-from peerview_tools.kafka_jars import cache_dir
+from peerview_tools.maven import DEPLOY, MavenError, fetched_jars
 
 SYNTHEA_VERSION: Final = "3.3.0"
-POM: Final = Path(__file__).resolve().parents[2] / "deploy" / "synthea" / "pom.xml"
+POM: Final = DEPLOY / "synthea" / "pom.xml"
 REFERENCE_DATE: Final = date(2026, 4, 1)
 """Ages are taken at this day and nothing happens after it: a suitable as-of date."""
 
@@ -43,37 +42,11 @@ class SyntheaError(RuntimeError):
 
 
 def synthea_jars(say: Say = _say) -> Path:
-    """The directory of Synthea's jars, fetched from Maven Central the first time.
-
-    Two processes that ask at once take turns; a directory that is there is complete.
-    """
-    target = cache_dir() / f"synthea-{SYNTHEA_VERSION}"
-    if target.is_dir():
-        return target
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise SyntheaError("Maven (mvn) is needed once, to fetch Synthea's jars")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with (target.parent / "synthea.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if target.is_dir():
-            return target
-        say(f"fetching Synthea {SYNTHEA_VERSION} with Maven into {target} (200 MB, once)")
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            part = Path(scratch) / "jars"
-            command = [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
-            fetched = subprocess.run(
-                [*command, "-DincludeScope=runtime", f"-DoutputDirectory={part}"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            if fetched.returncode != 0:
-                raise SyntheaError(f"Maven could not fetch Synthea:\n{fetched.stdout}")
-            part.rename(target)
-    return target
+    """The directory of Synthea's jars. Raises SyntheaError."""
+    try:
+        return fetched_jars("Synthea", SYNTHEA_VERSION, POM, "200 MB", say)
+    except MavenError as error:
+        raise SyntheaError(str(error)) from error
 
 
 def generate(patients: int, seed: int, directory: Path, *, say: Say = _say) -> list[Path]:

@@ -22,7 +22,7 @@ from peerview_tools.demo.stack import Stack
 from peerview_tools.demo.steps import Steps, make_console
 from peerview_tools.evaluate import Evaluation, evaluate
 from peerview_tools.issuer import DevelopmentIssuer
-from peerview_tools.kafka_jars import cache_dir
+from peerview_tools.maven import cache_dir
 from peerview_tools.send import size_of, submit
 from peerview_tools.simulator import PRACTICES, Practice
 from peerview_tools.synthea import REFERENCE_DATE, generate
