@@ -2,9 +2,11 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from peerview_common import topics
+from peerview_compute.engine.records import MARKER_SIGN, decode_notes
 from peerview_tools.bench import load
 from peerview_tools.bench.surroundings import Feed, Topics
 
@@ -43,12 +45,30 @@ def send(
 def waits(place: Topics, since: float = 0.0) -> list[Wait]:
     """Of the change sets appended after a moment, by the broker's stamps. An event that no value
     counts yet has waited for ever."""
-    values: dict[str, list[tuple[int, float]]] = {}
-    for seen in place.values("upc"):
-        values.setdefault(seen.practice, []).append((seen.offset, seen.at))
+    return _waits(place, since, ((s.practice, s.offset, s.at) for s in place.values("upc")))
+
+
+def written(place: Topics, since: float) -> list[Wait]:
+    """The same until the patient's new state is in the log, with the practice's notes, which say
+    how far they are."""
+    return _waits(
+        place,
+        since,
+        (
+            (record.key[:-1].decode(), decode_notes(record.value).position, record.timestamp / 1000)
+            for record in place.records(place.name(topics.STATE), since)
+            if record.key.endswith(MARKER_SIGN)
+        ),
+    )
+
+
+def _waits(place: Topics, since: float, seen: Iterable[tuple[str, int, float]]) -> list[Wait]:
+    reached: dict[str, list[tuple[int, float]]] = {}
+    for practice, offset, at in seen:
+        reached.setdefault(practice, []).append((offset, at))
     found = []
     for _, offset, appended, practice in place.changes():
         if appended >= since:
-            counted = [at for upto, at in values.get(practice, []) if upto >= offset]
-            found.append(Wait(appended, min(counted, default=float("inf")) - appended))
+            there = [at for upto, at in reached.get(practice, []) if upto >= offset]
+            found.append(Wait(appended, min(there, default=float("inf")) - appended))
     return found

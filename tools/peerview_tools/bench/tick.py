@@ -49,11 +49,18 @@ def run(around: Surroundings, size: Size) -> Found:
     before = [wait.seconds * 1000 for wait in found if wait.appended < ticked]
     within = [wait.seconds * 1000 for wait in found if ticked <= wait.appended <= done]
     longest = max(within, default=0.0)
+    stored = [
+        wait.seconds * 1000
+        for wait in probe.written(place, begun)
+        if ticked <= wait.appended <= done
+    ]
     return Found(
         done - ticked,
         f"{patients:,} patients of two workers, about {refreshed:,} states written anew; of "
         f"{len(within)} events meanwhile the longest waited {longest:.0f} ms for its value (at "
-        f"most {WAIT_MS}), p50 {quantile(within or [0.0], 0.5):.0f} ms; before the tick p50 "
+        f"most {WAIT_MS}), p50 {quantile(within or [0.0], 0.5):.0f} ms, "
+        f"and {max(stored, default=0.0):.0f} ms for its state (p50 "
+        f"{quantile(stored or [0.0], 0.5):.0f} ms); before the tick a value's p50 was "
         f"{quantile(before or [0.0], 0.5):.0f} ms, longest {max(before, default=0.0):.0f} ms"
         f"{workers.told}",
         holds=longest <= WAIT_MS,
