@@ -28,6 +28,8 @@ MOST_WORKERS = 3
 PATIENCE_S = 150.0
 TRIGGER_S = 4.0
 """A fault comes at the latest so long after its burst, whatever was worked off by then."""
+MOST_FLOODS = 40
+"""Bulky change sets before a fault that comes at a commit."""
 PREFIX = "chaos."
 
 _DECK = (
@@ -140,7 +142,11 @@ class Cluster:
         self.broker.stop()
 
     def note(self, text: str) -> None:
-        self.said.append(f"{time.monotonic() - self.began:6.1f} s  {text}")
+        """For the report of a failure, and for whoever watches."""
+        line = f"{time.monotonic() - self.began:6.1f} s  {text}"
+        self.said.append(line)
+        with (self._folder / "story.log").open("a") as file:
+            file.write(f"{line}\n")
 
     # -- the feed
 
@@ -243,8 +249,10 @@ class Cluster:
         return sum(len(worker.said(event)) for worker in self._all)
 
     def _one(self, choice: float) -> Worker | None:
-        """A worker that runs, if there is one."""
+        """A worker that runs, if there is one; if it can be, one that has partitions."""
         there = [w for w in self.workers if w not in self._frozen and w.process.poll() is None]
+        owners = [w for w in there if w.said("recovered") and w.said("recovered")[-1]["partitions"]]
+        there = owners or there
         return there[int(choice * len(there))] if there else None
 
     def kill(self, choice: float) -> None:
@@ -281,34 +289,54 @@ class Cluster:
 
     def strike(self, fault: Fault) -> None:
         """Send a burst, and let the fault happen in the middle of the work on it."""
-        before = self.readings.ends(topics.STATE) or 0
-        partition = int(fault.choice * PARTITIONS)
-        committed = self.readings.committed(partition)
+        start = self._written()
         self.send(self.story.burst(fault.burst // 2))
         if fault.cut:
             self.send(self.story.cut())
         self.send(self.story.burst(fault.burst - fault.burst // 2))
-        end = time.monotonic() + TRIGGER_S
-        victim = self._owner(partition) if fault.kind == "kill" and fault.at_commit else None
-
-        def due() -> bool:
-            if time.monotonic() > end:
-                return True
-            if victim is None:
-                return (self.readings.ends(topics.STATE) or 0) - before >= fault.progress
-            self.send(self.story.burst(3))
-            if self.readings.committed(partition) == committed:
-                return False
-            victim.kill()
-            return True
-
-        self.until(due, "the moment of the fault", pause=0.005)
+        self._under_way(start + fault.progress)
         self.note(f"fault {self.faults}: {fault}")
-        if victim is not None and victim.process.poll() is not None:
-            self._replace(victim)
+        if fault.kind == "kill" and fault.at_commit:
+            self._kill_at_commit(fault)
         else:
             self._happen(fault.kind, fault)
         self.faults += 1
+
+    def _written(self) -> int:
+        """How long ``patient.state`` is."""
+        return self.readings.ends(topics.STATE) or 0
+
+    def _under_way(self, written: int) -> None:
+        """Wait until so much is written, or for long enough: what comes now comes in the middle."""
+        end = time.monotonic() + TRIGGER_S
+        self.until(
+            lambda: self._written() >= written or time.monotonic() > end,
+            "the moment of the fault",
+            pause=0.005,
+        )
+
+    def _kill_at_commit(self, fault: Fault) -> None:
+        """As soon as more is committed, with more to be done all the time."""
+        partition = int(fault.choice * PARTITIONS)
+        owner = self._owner(partition)
+        if owner is None:
+            return self.kill(fault.choice)
+        committed = self.readings.committed(partition)
+        end = time.monotonic() + TRIGGER_S
+        floods = 0
+
+        def moved() -> bool:
+            nonlocal floods
+            if self.readings.committed(partition) != committed or time.monotonic() > end:
+                owner.kill()
+                return True
+            if floods < MOST_FLOODS:
+                floods += 1
+                self.send(self.story.flood(partition))
+            return False
+
+        self.until(moved, "a commit", pause=0.005)
+        return self._replace(owner)
 
     def _happen(self, kind: str, fault: Fault) -> None:
         match kind:
@@ -361,8 +389,13 @@ class Cluster:
         worker = self._one(fault.choice)
         if worker is None:
             return
+        recovered = worker.said("recovered")
+        if recovered:
+            written = self._written()
+            for partition in recovered[-1]["partitions"] * 2:
+                self.send(self.story.flood(partition))
+            self._under_way(written + fault.progress)
         until = time.monotonic() + FREEZE_S
-        recovered = len(worker.said("recovered"))
         worker.signal(signal.SIGSTOP)
         self._frozen.append(worker)
         self.note(f"worker {worker.process.pid} frozen")
@@ -381,7 +414,9 @@ class Cluster:
         with contextlib.suppress(ValueError):
             self._frozen.remove(worker)
         self.until(
-            lambda: worker.process.poll() is not None or len(worker.said("recovered")) > recovered,
+            lambda: (
+                worker.process.poll() is not None or len(worker.said("recovered")) > len(recovered)
+            ),
             "the frozen worker ends or joins again",
         )
         self.until_right(self.readings.wrong_values, "values, after a worker woke up")

@@ -139,6 +139,12 @@ class Story:
             if random.random() < 0.2:
                 yield Sent(partition, event)
 
+    def flood(self, partition: int) -> Iterator[Sent]:
+        """Much for one partition."""
+        for practice in PRACTICES:
+            if self._at(practice) == partition:
+                yield from self._bulk(practice)
+
     def heartbeats(self) -> Iterator[Sent]:
         """One of each practice."""
         for practice in PRACTICES:
@@ -171,14 +177,15 @@ class Story:
         yield self._sent(practice, [self._change(who, self._facts(who)) for who in people])
 
     def _bulk(self, practice: str) -> Iterator[Sent]:
-        """Many patients at once: work in the middle of which something can happen."""
-        for who in [self._somebody(practice) for _ in range(self._size * 2)]:
-            self._keep(who, [self._fact() for _ in range(6)])
+        """News of many patients at once: work in the middle of which something can happen. Nothing
+        is told again, or it would make up for what was lost before."""
+        chosen = {who.key: who for who in (self._somebody(practice) for _ in range(self._size))}
         yield self._sent(
             practice,
             [
-                self._change(who, list(who.facts.values()))
-                for who in self._people[practice].values()
+                self._change(who, self._keep(who, [self._fact() for _ in range(4)]))
+                for who in chosen.values()
+                if not who.objected
             ],
         )
 
@@ -374,7 +381,7 @@ class Story:
             case _:
                 kind = random.choice(_KINDS)
                 body = self._coded(day, random.choice(random.choice((_COMMON, _CLUSTERS))))
-        name = pack_id(f"f{random.randrange(40)}")
+        name = pack_id(f"f{random.randrange(80)}")
         return Fact(kind, name, self._now(), random.randrange(2), "", False, body)
 
     def _coded(self, day: int, cluster: str) -> Coded:

@@ -26,7 +26,15 @@ from peerview_common.days import day_text, iso_millis
 from peerview_common.facts import Contact, Fact, newer
 from peerview_common.snapshots import build_body, origin_hash
 from peerview_common.values import IndicatorValue, Position, encode_value, value_key
-from peerview_compute.engine.records import Marker, Notes, encode, marker_key, notes_key
+from peerview_compute.engine.records import (
+    MARKER_SIGN,
+    Marker,
+    Notes,
+    decode_notes,
+    encode,
+    marker_key,
+    notes_key,
+)
 from peerview_compute.engine.records import patient_key as state_key
 from peerview_compute.model import state as states
 from peerview_compute.model.calendar import add_months
@@ -65,7 +73,6 @@ class Practice:
     data_through: int = 0
     position: int = -1
     codes: dict[str, int] = field(default_factory=dict)
-    first: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,8 +105,6 @@ class Model:
             case ChangeSet():
                 practice = self._practice(partition, event.practice, offset)
                 practice.data_through = max(practice.data_through, event.data_through)
-                known = practice.first.get(event.codes, event.received)
-                practice.first[event.codes] = min(known, event.received)
                 for part in event.patients:
                     practice.patients[part.patient].change(part)
             case PatientRekeyed():
@@ -242,15 +247,13 @@ class Model:
             if marker != Marker():
                 found[marker_key(partition)] = encode(marker)
             for code, practice in practices.items():
-                notes = Notes(
-                    data_through=practice.data_through,
-                    position=practice.position,
-                    codes=practice.codes,
-                    first=practice.first,
-                    # all data come under the one list that the definitions have
-                    kept=self._core.definitions.all_code_hashes if practice.first else (),
+                found[notes_key(code)] = encode(
+                    Notes(
+                        data_through=practice.data_through,
+                        position=practice.position,
+                        codes=practice.codes,
+                    )
                 )
-                found[notes_key(code)] = encode(notes)
                 for key, patient in practice.patients.items():
                     found[state_key(code, key)] = states.encode(
                         states.PatientState(
@@ -275,6 +278,17 @@ class Model:
                 counted = self._counted(practices[code].patients[patient], day)
                 return {n: c for n, c in enumerate(counted) if c[0] != Status.OUT}
         return {}
+
+
+def comparable(key: bytes, value: bytes) -> bytes:
+    """A record of ``patient.state`` as ``Model.states`` has it: a patient without the cache, notes
+    without what they say about code lists other than the one that all is sent under."""
+    if not key.endswith(MARKER_SIGN):
+        return value if MARKER_SIGN in key else without_cache(value)[0]
+    notes = decode_notes(value)
+    return encode(
+        Notes(data_through=notes.data_through, position=notes.position, codes=notes.codes)
+    )
 
 
 def without_cache(stored: bytes) -> tuple[bytes, Any]:

@@ -16,7 +16,7 @@ from peerview_compute.engine.records import MARKER_SIGN, split_patient_key
 from peerview_compute.model import state as states
 from peerview_compute.model.core import Core
 from peerview_compute.model.status import Status
-from tests.chaos.model import Model, without_cache
+from tests.chaos.model import Model, comparable, without_cache
 
 _READ = (topics.CHANGES, topics.STATE, topics.VALUES, topics.SNAPSHOTS, topics.DEAD_LETTERS)
 _SHOWN = 6
@@ -114,10 +114,7 @@ class Readings:
         leave alone, and of all records joined."""
         expected = self.model.states()
         patients = {key: value for key, value in expected.items() if MARKER_SIGN not in key}
-        stripped = {
-            key: value if MARKER_SIGN in key else without_cache(value)[0]
-            for key, value in self.newest.items()
-        }
+        stripped = {key: comparable(key, value) for key, value in self.newest.items()}
         joined = {key: self._pruned(key, value) for key, value in self.joined.items()}
         found = [f"newest {text}" for text in _differences(expected, stripped, _state)]
         found += [f"joined {text}" for text in _differences(patients, joined, _state)]
