@@ -29,7 +29,8 @@ notes = st.builds(
     position=_counts,
     codes=st.dictionaries(st.sampled_from("abc"), st.integers(0, 9)),
     first=st.dictionaries(st.sampled_from("abc"), st.integers(0, 9)),
-    kept=st.sets(st.sampled_from([b"a", b"b", b"c"])).map(lambda found: tuple(sorted(found))),
+    kept=st.dictionaries(st.sampled_from("abc"), st.integers(0, 9)),
+    lost=st.dictionaries(st.sampled_from("abc"), st.integers(0, 9)),
 )
 
 
@@ -60,13 +61,20 @@ def test_notes_of_before_are_read() -> None:
 
 
 def test_what_a_practice_misses() -> None:
-    assert Notes().complete("b")
-    assert Notes(first={"b": 1}).complete("b")
-    assert Notes(first={"b": 1, "a": 2}).complete("b")
-    assert not Notes(first={"a": 1}).complete("b")
-    assert not Notes(first={"a": 1, "b": 2}).complete("b")
-    assert not Notes(first={"a": 1, "b": 1}).complete("b")
-    assert Notes(first={"a": 1, "b": 2}, codes={"b": 3}).complete("b")
+    def whole(note: Notes) -> bool:
+        return note.holds("b", ["x"])
+
+    assert whole(Notes())
+    assert whole(Notes(first={"b": 1}))
+    assert whole(Notes(first={"b": 1, "a": 2}))
+    assert not whole(Notes(first={"a": 1}))
+    assert not whole(Notes(first={"a": 1, "b": 2}))
+    assert not whole(Notes(first={"a": 1, "b": 1}))
+    assert whole(Notes(first={"a": 1, "b": 2}, codes={"b": 3}))
+    assert whole(Notes(first={"a": 1}, kept={"x": 1}))
+    assert not whole(Notes(first={"a": 1}, kept={"x": 1}, lost={"x": 2}))
+    assert not whole(Notes(first={"b": 1}, lost={"x": 2}))
+    assert whole(Notes(first={"a": 1}, codes={"b": 3}, kept={"x": 1}, lost={"x": 2}))
 
 
 def test_what_is_no_record_is_refused() -> None:

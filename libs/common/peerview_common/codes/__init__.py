@@ -65,7 +65,7 @@ class CodeList:
         self._lengths = sorted({len(code) for code in prefixes}, reverse=True)
         self.clusters = frozenset(row.cluster for row in self.rows)
         self.cluster_hashes = _cluster_hashes(self.rows)
-        """By cluster, 8 bytes that are equal only where its codes are."""
+        """By cluster, 12 hexadecimal digits that are equal only where its codes are."""
         self._memo: dict[Code, frozenset[str]] = {}
 
     def codes_for(self, system: str | None, code: str | None) -> tuple[Code, ...]:
@@ -131,12 +131,12 @@ class CodeList:
         return listed
 
 
-def _cluster_hashes(rows: Iterable[Row]) -> dict[str, bytes]:
+def _cluster_hashes(rows: Iterable[Row]) -> dict[str, str]:
     texts: defaultdict[str, set[str]] = defaultdict(set)
     for row in rows:
         texts[row.cluster].add(f"{row.system}\t{row.code}")
     return {
-        cluster: hashlib.sha256("\n".join([cluster, *sorted(found)]).encode()).digest()[:8]
+        cluster: hashlib.sha256("\n".join([cluster, *sorted(found)]).encode()).hexdigest()[:12]
         for cluster, found in sorted(texts.items())
     }
 

@@ -184,9 +184,11 @@ class Partition:
         known = practice.states.notes
         notes = known.join(update)
         definitions = self.core.definitions
-        if notes.first and notes.complete(definitions.codes_version):
-            # under the next list, what is the same in both need not be sent again
-            notes = notes.join(Notes(kept=definitions.all_code_hashes))
+        version = definitions.codes_version
+        # under the next list, what is the same in both need not be sent again
+        notes = notes.join(
+            notes.seen_under(version, definitions.all_code_hashes, update.first.get(version))
+        )
         practice.states.notes = notes
         if notes == known:
             return None
@@ -307,11 +309,11 @@ class Partition:
         """The indicators that look at codes which the practice's data may lack: it was kept under
         an older code list, and no full submission has ended under this one."""
         definitions, notes = self.core.definitions, practice.states.notes
-        if notes.complete(definitions.codes_version):
-            return frozenset()
-        kept = frozenset(notes.kept)
+        version = definitions.codes_version
         return frozenset(
-            one for one in definitions.indicators if not definitions.code_hashes(one) <= kept
+            one
+            for one in definitions.indicators
+            if not notes.holds(version, definitions.code_hashes(one))
         )
 
     def snapshot(self, practice: Practice, day: int, key: bytes) -> Iterator[bytes | None]:

@@ -4,7 +4,7 @@ Like patients' states, both are joined when several records of one key are read,
 associative, commutative and idempotent. Described in ``docs/formats.md``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 import msgspec
@@ -58,9 +58,11 @@ class Notes(msgspec.Struct, array_like=True, frozen=True):
     first: dict[str, int] = {}
     """Versions of the code list that change sets were minimised with: the first receipt of each, in
     milliseconds."""
-    kept: tuple[bytes, ...] = ()
-    """Hashes of clusters (``CodeList.cluster_hashes``) of which nothing is missing: sent from the
-    first record on, or in a full submission. Sorted."""
+    kept: dict[str, int] = {}
+    """Hashes of clusters (``CodeList.cluster_hashes``) of which nothing was missing at some time:
+    sent from the first record on, or in a full submission. Since when, in milliseconds."""
+    lost: dict[str, int] = {}
+    """Those of them that the list in use no longer had, and the last change set under it."""
 
     def join(self, other: "Notes") -> "Notes":
         return Notes(
@@ -69,21 +71,45 @@ class Notes(msgspec.Struct, array_like=True, frozen=True):
             max(self.position, other.position),
             _union(self.codes, other.codes, max),
             _union(self.first, other.first, min),
-            self.kept
-            if not other.kept or other.kept == self.kept
-            else tuple(sorted({*self.kept, *other.kept})),
+            _union(self.kept, other.kept, max),
+            _union(self.lost, other.lost, max),
         )
 
-    def complete(self, version: str) -> bool:
-        """Whether nothing is missing under this version of the code list: it was the practice's
-        first, or a full submission under it has ended. A practice that has sent nothing misses
-        nothing."""
-        if not self.first or version in self.codes:
-            return True
+    def whole_since(self, version: str) -> int | None:
+        """When nothing was missing under this version of the code list: a full submission under it
+        ended, or it was the practice's first. None for never."""
+        if version in self.codes:
+            return self.codes[version]
         began = self.first.get(version)
-        return began is not None and all(
-            began < at for other, at in self.first.items() if other != version
-        )
+        if began is None or any(
+            at <= began for other, at in self.first.items() if other != version
+        ):
+            return None
+        return began
+
+    def seen_under(self, version: str, hashes: Collection[str], received: int | None) -> "Notes":
+        """What follows for clusters, once this much is known, under the list in use; ``received``
+        is a change set's under that list. To be joined."""
+        since = self.whole_since(version)
+        kept = {} if since is None else {one: since for one in hashes if self._since(one) < since}
+        lost = {}
+        if received is not None:
+            lost = {one: received for one in self.kept if one not in hashes}
+        return Notes(kept=kept, lost=lost)
+
+    def holds(self, version: str, hashes: Iterable[str]) -> bool:
+        """Whether nothing is missing of these clusters, which the list ``version`` has. A practice
+        that has sent nothing misses nothing."""
+        if not self.first:
+            return True
+        since = self.whole_since(version)
+        if since is not None and not self.lost:
+            return True
+        least = -1 if since is None else since
+        return all(max(self._since(one), least) > self.lost.get(one, -1) for one in hashes)
+
+    def _since(self, one: str) -> int:
+        return self.kept.get(one, -1)
 
 
 def _union(

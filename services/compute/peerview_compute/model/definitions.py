@@ -223,9 +223,9 @@ class DefinitionSet:
         """8 bytes. Equal only where definitions, readings and code list are."""
         self.hash_text = self.hash.hex()
         self._by_id = {definition.id: definition for definition in self.all}
-        self.all_code_hashes = tuple(sorted(codes.cluster_hashes.values()))
+        self.all_code_hashes = frozenset(codes.cluster_hashes.values())
         """Of every cluster of the list, whether or not a definition looks at it: all are kept."""
-        self._code_hashes: dict[str, frozenset[bytes]] = {
+        self._code_hashes: dict[str, frozenset[str]] = {
             one: frozenset(codes.cluster_hashes[cluster] for cluster in self.clusters(one))
             for one in self.indicators
         }
@@ -248,7 +248,7 @@ class DefinitionSet:
             for use in uses_of(version, self.readings)
         )
 
-    def code_hashes(self, indicator: str) -> frozenset[bytes]:
+    def code_hashes(self, indicator: str) -> frozenset[str]:
         """The hashes of the indicator's clusters: those of the codes that it needs."""
         return self._code_hashes[indicator]
 
