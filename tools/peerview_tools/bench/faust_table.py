@@ -33,5 +33,5 @@ def run(around: Surroundings, size: Size) -> Found:
         _, (ours, theirs) = compare(around, stream, [OURS, side], times)
         ratios.append(ours.wall / theirs.wall)
         told.append(beside(stream, "worker", ours, "Faust table", theirs))
-    faust = f"Faust {version('faust-streaming')}, one table write a patient"
+    faust = f"Faust {version('faust-streaming')}, one table write a patient, medians of {times}"
     return Found(min(ratios), f"{faust}, the lesser of two; " + "; ".join(told))

@@ -30,7 +30,9 @@ def run(around: Surroundings, size: Size) -> Found:
         core, (ours,) = compare(around, stream, [OURS], times)
         ratios.append(ours.wall / core.wall)
         told.append(beside(stream, "worker", ours, "core", core))
-    return Found(min(ratios), "the pure core, the lesser of two; " + "; ".join(told))
+    return Found(
+        min(ratios), f"the pure core, medians of {times}, the lesser of two; " + "; ".join(told)
+    )
 
 
 def beside(stream: Stream, left: str, ours: Rate, right: str, theirs: Rate) -> str:
