@@ -75,6 +75,10 @@ lag = Gauge(
 snapshots = Counter(
     "peerview_compute_snapshots_total", "Snapshots of practices sent for release cuts."
 )
+standby_records = Counter(
+    "peerview_compute_standby_records_total",
+    "Records of patient.state that were read to keep another worker's partitions warm.",
+)
 recovery_seconds = Gauge(
     "peerview_compute_recovery_seconds", "How long the last recovery of states took."
 )

@@ -19,6 +19,7 @@ from peerview_common import logs, ops, problem, topics
 from peerview_common.codes import CodeListError
 from peerview_common.settings import ComputeSettings, Mode
 from peerview_compute import care_gaps
+from peerview_compute.engine.stores import UnusableStore, check_setting
 from peerview_compute.engine.worker import Worker
 from peerview_compute.model.core import Core
 from peerview_compute.model.definitions import (
@@ -60,8 +61,10 @@ def definitions(settings: ComputeSettings) -> DefinitionSet:
 
 def unusable(settings: ComputeSettings) -> str | None:
     """What in the settings cannot be served."""
-    if settings.state_store != "memory://":
-        return "PEERVIEW_STATE_STORE: states are kept in memory:// only"
+    try:
+        check_setting(settings.state_store)
+    except UnusableStore as error:
+        return str(error)
     key = settings.snapshot_key.get_secret_value()
     try:
         length = len(bytes.fromhex(key))

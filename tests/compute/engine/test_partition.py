@@ -1,8 +1,13 @@
 """The invariant of a partition: its tallies are what the core says, after every history."""
 
 import time
+from collections.abc import Callable
 from importlib import resources
+from itertools import count
+from pathlib import Path
 from random import Random
+
+import pytest
 
 from peerview_common.changes import PatientChange
 from peerview_common.codes import CodeList, Row, shipped
@@ -11,16 +16,29 @@ from peerview_common.values import decode_value
 from peerview_compute.engine.partition import Partition
 from peerview_compute.engine.records import Marker, Notes, encode
 from peerview_compute.engine.states import PartitionStates
+from peerview_compute.engine.stores import MemoryStore, RocksStore, StateStore
 from peerview_compute.model.core import Core
 from peerview_compute.model.definitions import load_directory
 from tests.compute.engine.feed import DAY, history, patient_key
 from tests.compute.engine.world import CORE
 
 KEY = bytes(16)
+new_store: Callable[[], StateStore] = MemoryStore
+
+
+@pytest.fixture(params=["memory", "rocksdb"], autouse=True)
+def _each_store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every test runs over both stores."""
+    if request.param == "rocksdb":
+        pytest.importorskip("rocksdict")
+        folders = (tmp_path / str(n) for n in count())
+        monkeypatch.setitem(globals(), "new_store", lambda: RocksStore(next(folders)))
 
 
 def filled(patients: int, *, day: int | None = DAY, seed: int = 1) -> Partition:
-    partition = Partition(PartitionStates(0, CORE), CORE)
+    partition = Partition(PartitionStates(0, CORE, new_store()), CORE)
     if day is not None:
         partition.tick(day, 0)
     random = Random(seed)
@@ -79,7 +97,7 @@ def test_a_practice_is_not_published_while_its_tick_is_under_way() -> None:
 def test_recovery_counts_the_caches_and_evaluates_nobody() -> None:
     partition = filled(40)
     partition.mark(Marker(done=DAY))
-    read = PartitionStates(0, CORE)
+    read = PartitionStates(0, CORE, new_store())
     records = list(partition.states.records())
     Random(3).shuffle(records)
     for key, value in [*records, *records[:10]]:
@@ -99,7 +117,7 @@ def test_recovery_joins_a_late_record_and_writes_it_again() -> None:
     more = PatientChange(patient_key(2), 0, False, history(Random(9), 12, stamp=5))
     write = partition.apply(practice, more)
     assert write is not None
-    read = PartitionStates(0, CORE)
+    read = PartitionStates(0, CORE, new_store())
     for key, value in [*partition.states.records(), (write.key, old[write.key])]:
         read.read(key, value)
     again = Partition(read, CORE)
@@ -152,7 +170,7 @@ def listed(*more: Row) -> Core:
 
 
 def under(core: Core, *notes: Notes) -> Partition:
-    partition = Partition(PartitionStates(0, core), core)
+    partition = Partition(PartitionStates(0, core, new_store()), core)
     partition.tick(DAY, 0)
     for note in notes:
         partition.note(partition.practice("A90001"), note)
@@ -161,7 +179,7 @@ def under(core: Core, *notes: Notes) -> Partition:
 
 def carried_over(partition: Partition, core: Core, *notes: Notes) -> Partition:
     """What a worker with another code list finds after it, and then learns."""
-    read = PartitionStates(0, core)
+    read = PartitionStates(0, core, new_store())
     for key, value in partition.states.records():
         read.read(key, value)
     again = Partition(read, core)

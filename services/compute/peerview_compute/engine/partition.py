@@ -90,15 +90,22 @@ class Practice:
 
 
 class Partition:
-    def __init__(self, states: PartitionStates, core: Core) -> None:
-        """Count what recovery read; evaluates nobody. Patients whose caches do not hold for the
-        as-of day are due, and ``work`` brings them up to date."""
+    def __init__(self, states: PartitionStates, core: Core, *, counted: bool = True) -> None:
+        """Count what recovery read, unless the caller goes through ``count`` itself."""
         self.number = states.number
         self.core = core
         self.states = states
         self.evaluations = 0
         self._unsettled: dict[str, Practice] = {}
         self.practices: dict[str, Practice] = {}
+        if counted:
+            for _ in self.count():
+                pass
+
+    def count(self) -> Iterator[None]:
+        """Count what recovery read, a patient at a time; evaluates nobody. Patients whose caches do
+        not hold for the as-of day are due, and ``work`` brings them up to date."""
+        states, core = self.states, self.core
         newest = states.marker.as_of
         for code, stored in states.practices.items():
             practice = self.practices[code] = Practice(code, stored, core)
@@ -111,6 +118,7 @@ class Partition:
                         newest = peek.cache.as_of
                 elif not peek.empty:
                     practice.put_due(NOT_EVALUATED, patient)
+                yield
         if newest != states.marker.as_of:
             # a marker can be lost to an older one; no state is ever ahead of the tick
             states.marker = states.marker.join(Marker(as_of=newest))

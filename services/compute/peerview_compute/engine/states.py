@@ -17,6 +17,7 @@ from peerview_compute.engine.records import (
     patient_key,
     split_patient_key,
 )
+from peerview_compute.engine.stores import MemoryStore, Patients, StateStore
 from peerview_compute.model.core import Core
 
 
@@ -25,8 +26,8 @@ class PracticeStates:
 
     __slots__ = ("notes", "patients")
 
-    def __init__(self) -> None:
-        self.patients: dict[bytes, bytes] = {}
+    def __init__(self, patients: Patients) -> None:
+        self.patients = patients
         """By the 16-byte patient key."""
         self.notes = Notes()
 
@@ -34,8 +35,9 @@ class PracticeStates:
 class PartitionStates:
     """Everything that ``patient.state`` says about one partition."""
 
-    def __init__(self, number: int, core: Core) -> None:
+    def __init__(self, number: int, core: Core, store: StateStore | None = None) -> None:
         self.number = number
+        self._store = (store or MemoryStore()).partition(number)
         self.practices: dict[str, PracticeStates] = {}
         self.marker = Marker()
         self.joined: set[bytes] = set()
@@ -43,10 +45,14 @@ class PartitionStates:
         compaction could leave the lesser one."""
         self._core = core
 
+    def close(self) -> None:
+        """The partition is lost: nothing of it is asked for any more."""
+        self._store.close()
+
     def practice(self, code: str) -> PracticeStates:
         found = self.practices.get(code)
         if found is None:
-            found = self.practices[code] = PracticeStates()
+            found = self.practices[code] = PracticeStates(self._store.practice(code))
         return found
 
     def read(self, key: bytes, value: bytes | None) -> None:

@@ -12,6 +12,7 @@ import faust
 from faust.tables.recovery import Recovery
 from faust.types import TP, EventT
 
+from peerview_common import metrics
 from peerview_compute.engine.states import PartitionStates
 from peerview_compute.engine.transport import FAUST_LOG
 
@@ -66,6 +67,7 @@ class StateTable(faust.Table):
                     states = self.states[message.partition] = self._new_states(message.partition)
                 states.read(message.key, message.value)
                 self.read_to[message.partition] = message.offset + 1
+                metrics.standby_records.inc()
         except Exception as error:
             self._on_fatal(error)
 
@@ -78,7 +80,7 @@ class StateTable(faust.Table):
         lost = self.states.keys() - kept
         self._on_lost(set(lost))
         for partition in lost:
-            del self.states[partition]
+            self.states.pop(partition).close()
             self.read_to.pop(partition, None)
         # Faust forgets offsets only of what this very rebalance revoked, and not when another
         # rebalance follows at once: whatever we do not hold must be read from its beginning

@@ -19,6 +19,7 @@ from peerview_compute.engine.lease import Lease
 from peerview_compute.engine.partition import Partition
 from peerview_compute.engine.processor import Event, Failures, Lanes, Limits, Processor
 from peerview_compute.engine.states import PartitionStates
+from peerview_compute.engine.stores import state_store
 from peerview_compute.engine.table import StandbyRecovery, StateTable, state_topic
 from peerview_compute.engine.tail import Changelog, Tail
 from peerview_compute.engine.transport import (
@@ -104,6 +105,7 @@ class Worker:
         self._states = topics.topic_name(settings.topic_prefix, topics.STATE)
         self._changelog = Changelog(settings.kafka, self._states)
         values = topics.topic_name(settings.topic_prefix, topics.VALUES)
+        self._store = state_store(settings.state_store)
         self._values = Changelog(settings.kafka, values)
         self.app = self._new_app(url)
         self.table = self._new_table()
@@ -161,7 +163,7 @@ class Worker:
             changelog_topic=state_topic(self.app, self._states, self._settings.partitions),
             standby_buffer_size=500,
         ).ours(
-            lambda number: PartitionStates(number, self._core),
+            lambda number: PartitionStates(number, self._core, self._store),
             self._drop,
             self._recovered,
             self.fail,
@@ -276,8 +278,10 @@ class Worker:
                 await self.processors[number].drain()
             states = self.table.states
             spans = {number: self._known(number) for number in numbers}
+            read = 0
             if spans:
                 async for records in self._changelog.read(spans, still_ours):
+                    read += len(records)
                     for record in records:
                         states[record.partition].read(record.key, record.value)
             starts = await self.app.consumer.starts({TP(self.changes, n) for n in numbers})
@@ -286,7 +290,15 @@ class Worker:
                 return
             self.table.read_to.update(spans)
             for number in sorted(numbers):
-                partition = Partition(states[number], self._core)
+                partition = Partition(states[number], self._core, counted=False)
+                until = time.perf_counter() + self._limits.slice_s
+                for _ in partition.count():
+                    if time.perf_counter() >= until:
+                        await asyncio.sleep(0)
+                        # another rebalance may have closed the partition's store meanwhile
+                        if not still_ours() or states.get(number) is not partition.states:
+                            return
+                        until = time.perf_counter() + self._limits.slice_s
                 self._tails[number] = Tail(spans[number])
                 self._value_tails[number] = Tail(value_ends[number])
                 self._begin(partition, starts[TP(self.changes, number)])
@@ -296,6 +308,7 @@ class Worker:
                 "recovered",
                 partitions=sorted(numbers),
                 patients=sum(p.partition.patients for p in self.processors.values()),
+                records=read,
                 seconds=round(time.monotonic() - began, 3),
             )
 
