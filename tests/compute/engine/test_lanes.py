@@ -97,6 +97,21 @@ async def test_what_comes_while_a_batch_is_on_its_way_makes_the_next() -> None:
     assert one.waiting_bytes == 0
 
 
+async def test_a_record_that_waits_gives_its_place_to_the_next_of_its_key() -> None:
+    producer = Producer(room=2)
+    one, _ = lane(producer)
+    one.put([item("z", "1")])
+    await settle()
+    one.put([item("old", "facts"), item("x", "1")])
+    assert one.waits(b"old")
+    assert not one.waits(b"z")
+    # so whoever needs "new" in the log before this must wait first
+    one.put([item("new", "facts"), item("old", "nothing")])
+    await producer.acknowledge()
+    assert producer.sent[1] == [(b"old", b"nothing"), (b"x", b"1")]
+    assert not one.waits(b"old")
+
+
 async def test_a_full_batch_does_not_acknowledge_what_is_left() -> None:
     producer = Producer(room=2)
     one, _ = lane(producer, newest_of_key=False)

@@ -116,6 +116,10 @@ class Lane:
             self._sender = asyncio.get_running_loop().create_task(self._send())
         return self.put_in
 
+    def waits(self, key: bytes) -> bool:
+        """A record of this key waits: another one would take its place, before all put in since."""
+        return key in self._waiting
+
     @property
     def idle(self) -> bool:
         """Everything put in is acknowledged."""

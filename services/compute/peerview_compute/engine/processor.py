@@ -27,7 +27,7 @@ from peerview_compute.engine.deadletters import dead_letter, part_of, part_of_ti
 from peerview_compute.engine.headers import HeaderFactory
 from peerview_compute.engine.lanes import Item, Lane, Later, SendFailed
 from peerview_compute.engine.partition import Failure, Partition, Practice, Write
-from peerview_compute.engine.records import Marker, Notes
+from peerview_compute.engine.records import Marker, Notes, patient_key
 
 log = structlog.get_logger(__name__)
 
@@ -202,7 +202,7 @@ class Processor:
                     await self._cut(change, message, headers)
                 case PatientRekeyed():
                     metrics.changes.labels("rekeyed").inc()
-                    self._rekey(change, message, headers)
+                    await self._rekey(change, message, headers)
                 case BackfillCompleted():
                     metrics.changes.labels("backfill").inc()
                     self._backfill(change, message, headers)
@@ -289,11 +289,16 @@ class Processor:
         else:
             self._send_values(practice, made)
 
-    def _rekey(
+    async def _rekey(
         self, event: PatientRekeyed, message: Message, headers: Sequence[tuple[str, bytes]]
     ) -> None:
         partition = self.partition
         practice = partition.practice(event.practice)
+        # the emptied state must not come before the joined one: in the place of a record that
+        # waits it could, a batch earlier, and a crash in between would lose the facts
+        key = patient_key(event.practice, event.old)
+        while self.lanes.states.waits(key):
+            await self._reach(self.lanes.states, self.lanes.states.put_in)
         made = HeaderFactory(event.practice, header(headers, "traceparent"))
         try:
             writes = partition.rekey(practice, event.old, event.new, event.old_source)
