@@ -45,6 +45,7 @@ class Process:
         self, command: Sequence[str], env: Mapping[str, str], folder: Path, sample: bool = False
     ) -> None:
         self.lines: list[str] = []
+        self.name = command[2]
         self._times: list[float] = []
         self._used: list[float] = []
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +79,9 @@ class Process:
     def check(self) -> None:
         """Raises RuntimeError with the last lines of its log when it has failed."""
         if code := self._process.poll():
-            raise RuntimeError(f"{self._process.args!r} ended with {code}: {self.lines[-12:]}")
+            # the page keeps this message: no path of this machine in it
+            print(*self.lines[-12:], sep="\n  ", file=sys.stderr, flush=True)
+            raise RuntimeError(f"{self.name} ended with {code}")
 
     def cpu_between(self, begin: float, end: float) -> float:
         """Processor seconds used between two moments of ``time.time()``."""
