@@ -77,7 +77,7 @@ class Process:
         return bool(code)
 
     def check(self) -> None:
-        """Raises RuntimeError with the last lines of its log when it has failed."""
+        """Raises RuntimeError when it has failed; its last lines go to standard error."""
         if code := self._process.poll():
             # the page keeps this message: no path of this machine in it
             print(*self.lines[-12:], sep="\n  ", file=sys.stderr, flush=True)

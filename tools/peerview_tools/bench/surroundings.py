@@ -266,7 +266,8 @@ class Topics:
 
     @contextlib.contextmanager
     def last_value(self) -> Iterator[Any]:
-        """A function that gives the newest value of a partition, or None; cheap to ask often."""
+        """A function that gives a partition's value that counts most records, of the last few
+        hundred, or None; cheap to ask often."""
         with self._consumer() as consumer:
 
             def newest(partition: int) -> Seen | None:
@@ -275,10 +276,14 @@ class Topics:
                 end = consumer.end_offsets([part])[part]
                 if not end:
                     return None
-                consumer.seek(part, end - 1)
-                for batch in consumer.poll(timeout_ms=1000).values():
-                    return _seen(batch[-1])
-                return None
+                # a value that was overtaken in its batch keeps its place there: look at several
+                consumer.seek(part, max(0, end - 500))
+                found = [
+                    _seen(record)
+                    for batch in consumer.poll(timeout_ms=1000).values()
+                    for record in batch
+                ]
+                return max(found, key=lambda seen: seen.offset, default=None)
 
             yield newest
 
