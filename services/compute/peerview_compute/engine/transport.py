@@ -129,6 +129,15 @@ class LeasedConsumer(driver.Consumer):
         self._acked_index[tp].clear()
         return type(self).safe_offset(tp)
 
+    def fetched_to(self, tp: TP) -> int | None:
+        """The offset after the last record that was fetched. None where it is not known.
+
+        Read beside the consumer's thread: asking it would wait for whatever it does.
+        """
+        assignment = self._thread._ensure_consumer()._subscription.subscription.assignment
+        state = assignment.state_value(tp) if assignment is not None else None
+        return state._position if state is not None else None
+
     async def starts(self, tps: set[TP]) -> dict[TP, int]:
         """Where reading goes on: the committed offset, else the beginning of the log."""
         earliest = await self.earliest_offsets(*tps)

@@ -39,6 +39,8 @@ QUEUE_HIGH_BYTES: Final = 24_000_000
 QUEUE_LOW_BYTES: Final = 8_000_000
 TAIL_LOOK_S: Final = 10.0
 """How often the ends of quiet changelogs and values are looked at."""
+STALL_LOOK_S: Final = 0.5
+"""How long a fetched record may take to arrive before it is taken for lost."""
 MAX_MENDS: Final = 100
 """Times in a row that missing records are sought before the worker stops."""
 LINGER_S: Final = 0.003
@@ -199,6 +201,7 @@ class Worker:
         for work in (
             self._tick(),
             self._mend_holes(),
+            self._watch_stalls(),
             self._watch_tails(),
             self._watch_polls(),
             self._watch_lag(),
@@ -300,8 +303,12 @@ class Worker:
                             return
                         until = time.perf_counter() + self._limits.slice_s
                 self._tails[number] = Tail(spans[number])
-                self._value_tails[number] = Tail(value_ends[number])
+                known, end = self._value_tails.get(number), value_ends[number]
+                self._value_tails[number] = Tail(end)
                 self._begin(partition, starts[TP(self.changes, number)])
+                if known is None or known.holes or known.next < end:
+                    # what stands there may be a late writer's: ours are absolute
+                    self.processors[number].send_values_again()
                 await asyncio.sleep(0)
             metrics.recovery_seconds.set(time.monotonic() - began)
             log.info(
@@ -499,6 +506,24 @@ class Worker:
                 raise RecordsLostError(f"records do not come: {sorted(missing.items())}")
             log.warning("records missing: reading them again", offsets=list(missing.values()))
             await self.app.consumer.seek_wait(missing)
+
+    async def _watch_stalls(self) -> None:
+        """A record that was fetched and dropped shows when the next one comes. Where none comes,
+        this notices: all is worked off, more was fetched, and so it stays."""
+        suspects: dict[int, int] = {}
+        while True:
+            await asyncio.sleep(STALL_LOOK_S)
+            if not self._may_go_on() or self.app.rebalancing:
+                suspects.clear()
+                continue
+            for number, processor in self.processors.items():
+                fetched = self.app.consumer.fetched_to(TP(self.changes, number))
+                if processor.queued_bytes or fetched is None or fetched <= processor.expected:
+                    suspects.pop(number, None)
+                elif suspects.get(number) == processor.expected:
+                    self._holes.setdefault(number, processor.expected)
+                else:
+                    suspects[number] = processor.expected
 
     async def _watch_lag(self) -> None:
         """Fetching goes on when a full queue is emptier; gauges follow."""
