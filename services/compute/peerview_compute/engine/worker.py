@@ -286,7 +286,10 @@ class Worker:
                 async for records in self._changelog.read(spans, still_ours):
                     read += len(records)
                     for record in records:
-                        states[record.partition].read(record.key, record.value)
+                        held = states.get(record.partition)
+                        if held is None:
+                            return  # a rebalance took it away: the next recovery is on its way
+                        held.read(record.key, record.value)
             starts = await self.app.consumer.starts({TP(self.changes, n) for n in numbers})
             value_ends = await self._values.ends(sorted(numbers))
             if not still_ours():
