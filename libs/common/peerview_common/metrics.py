@@ -15,6 +15,17 @@ requests = Histogram(
     ["service", "route", "method", "status"],
     buckets=LATENCY,
 )
+auth_refusals = Counter(
+    "peerview_auth_refusals_total",
+    "Callers not let in, by why: no-token, malformed, header, key, signature, claims, expired, "
+    "scope, practice, issuer-away or refused.",
+    ["reason"],
+)
+jwks_fetches = Counter(
+    "peerview_jwks_fetches_total",
+    "Fetches of the token issuer's keys, by result: fetched or failed.",
+    ["result"],
+)
 
 # -- ingest
 resources = Counter(

@@ -40,6 +40,12 @@ class CommonSettings(BaseSettings):
     )
     issuer: str = Field(DEVELOPMENT_ISSUER, description="The token issuer (iss) accepted.")
     audience: str = Field("peerview", description="The audience (aud) a token must name.")
+    jwks_cache_s: float = Field(
+        300.0, gt=0, description="A key withdrawn by the issuer stops working within so long."
+    )
+    jwks_stale_s: float = Field(
+        3600.0, gt=0, description="How long keys go on being used while the issuer is away."
+    )
 
     @model_validator(mode="after")
     def _production(self) -> "CommonSettings":

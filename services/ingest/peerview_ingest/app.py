@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
@@ -27,16 +27,17 @@ log = structlog.get_logger("peerview.ingest")
 
 
 def make_app(ingest: Ingest, verifier: TokenVerifier) -> FastAPI:
+    senders = Senders(verifier, ingest.settings)
     app = FastAPI(
         title="Peerview ingest",
         version=fhir_routes.VERSION,
         description="Takes a practice's records, minimises them, and hands them to the log.",
         lifespan=_lifespan(ingest),
+        dependencies=[Depends(senders.admit)],
     )
-    senders = Senders(verifier, ingest.settings)
     app.include_router(fhir_routes.router(ingest, senders))
     app.include_router(v1_routes.router(ingest, senders))
-    app.include_router(ops.router(SERVICE, _checks(ingest)))
+    app.include_router(ops.router(SERVICE, _checks(ingest, verifier)))
     ops.measure(app, SERVICE)
     problem.install(app)
     _install(app)
@@ -60,14 +61,18 @@ def _lifespan(ingest: Ingest) -> Callable[[FastAPI], AbstractAsyncContextManager
     return lifespan
 
 
-def _checks(ingest: Ingest) -> ops.Checks:
+def _checks(ingest: Ingest, verifier: TokenVerifier) -> ops.Checks:
     async def checks() -> Mapping[str, str | None]:
         try:
             await asyncio.wait_for(asyncio.to_thread(ingest.store.check), 2)
             database = None
         except Exception as error:  # whatever it is, it is the database's state, and is told
             database = f"does not answer ({type(error).__name__})"
-        return {"broker": ingest.publisher.wrong(), "database": database}
+        return {
+            "broker": ingest.publisher.wrong(),
+            "database": database,
+            "issuer": await verifier.wrong(),
+        }
 
     return checks
 
