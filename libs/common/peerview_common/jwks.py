@@ -17,6 +17,7 @@ import httpx
 import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey, RSAKey
+from joserfc.util import base64_to_int
 
 from peerview_common import metrics
 
@@ -175,7 +176,6 @@ def _key(data: Mapping[str, Any]) -> Key | None:
     public = {name: data[name] for name in _PUBLIC if name in data}
     if kty == "OKP":
         return OKPKey.import_key(public) if data.get("crv") == "Ed25519" else None
-    key = RSAKey.import_key(public)
-    if key.public_key.key_size not in RSA_BITS:
+    if base64_to_int(public["n"]).bit_length() not in RSA_BITS:
         raise ValueError("an RSA key has 2048 to 8192 bits")
-    return key
+    return RSAKey.import_key(public)
