@@ -102,7 +102,6 @@ class KeySource:
         self._tried = self._clock()
         future: Future[None] = Future()
         self._fetch = future
-        future.set_running_or_notify_cancel()  # who waits may give up, and ends it for nobody else
         threading.Thread(target=self._run, args=(future,), name="jwks", daemon=True).start()
 
     def _run(self, future: "Future[None]") -> None:
