@@ -15,8 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from peerview_common import ops, problem
 from peerview_common.auth import AuthError, TokenVerifier
+from peerview_common.patience import Patience, Stopping
 from peerview_common.problem import Problem
 from peerview_ingest import answers, fhir_routes, refusals, v1_routes
+from peerview_ingest.budget import Budget, Holding
 from peerview_ingest.publisher import BrokerAwayError, BusyError, KafkaPublisher
 from peerview_ingest.senders import Senders
 from peerview_ingest.submission import Ingest
@@ -37,10 +39,14 @@ def make_app(ingest: Ingest, verifier: TokenVerifier) -> FastAPI:
     )
     app.include_router(fhir_routes.router(ingest, senders))
     app.include_router(v1_routes.router(ingest, senders))
-    app.include_router(ops.router(SERVICE, _checks(ingest, verifier)))
-    ops.measure(app, SERVICE)
+    stopping = app.state.stopping = Stopping()
+    app.include_router(ops.router(SERVICE, _checks(ingest, verifier, stopping)))
     problem.install(app)
     _install(app)
+    # the innermost first
+    app.add_middleware(Patience, stopping=stopping)
+    app.add_middleware(Holding, budget=Budget(ingest.settings.max_in_flight_bytes))
+    ops.measure(app, SERVICE)
     app.add_middleware(Discreet)
     return app
 
@@ -61,7 +67,7 @@ def _lifespan(ingest: Ingest) -> Callable[[FastAPI], AbstractAsyncContextManager
     return lifespan
 
 
-def _checks(ingest: Ingest, verifier: TokenVerifier) -> ops.Checks:
+def _checks(ingest: Ingest, verifier: TokenVerifier, stopping: Stopping) -> ops.Checks:
     async def checks() -> Mapping[str, str | None]:
         try:
             await asyncio.wait_for(asyncio.to_thread(ingest.store.check), 2)
@@ -72,6 +78,7 @@ def _checks(ingest: Ingest, verifier: TokenVerifier) -> ops.Checks:
             "broker": ingest.publisher.wrong(),
             "database": database,
             "issuer": await verifier.wrong(),
+            "serving": None if stopping.since is None else "stopping",
         }
 
     return checks
@@ -128,6 +135,7 @@ ISSUE_CODES = {
     "403": "forbidden",
     "404": "not-found",
     "405": "not-supported",
+    "408": "timeout",
     "400": "invalid",
     "413": "too-long",
     "415": "not-supported",

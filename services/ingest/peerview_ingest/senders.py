@@ -9,6 +9,7 @@ from peerview_common.auth import AuthError, Principal, TokenVerifier
 from peerview_common.ids import OdsCode, ods_code
 from peerview_common.problem import Problem
 from peerview_common.settings import IngestSettings
+from peerview_ingest.limits import Limits
 from peerview_ingest.submission import Sender
 
 SCOPE: Final = "ingest:write"
@@ -21,12 +22,13 @@ class Senders:
     """Lets callers in. ``admit`` is a dependency of every route, and checks the token without
     blocking the event loop; a route that needs a sender then calls this with its request.
 
-    Raises AuthError (401, 403, 503) or Problem (400, 403).
+    Raises AuthError (401, 403, 503) or Problem (400, 403, 429).
     """
 
     def __init__(self, verifier: TokenVerifier, settings: IngestSettings) -> None:
         self._verifier = verifier
         self._settings = settings
+        self._limits = Limits(settings)
 
     async def admit(self, request: Request) -> None:
         """Check the token, if any; what comes of it waits in the request until it is asked for."""
@@ -48,6 +50,9 @@ class Senders:
             raise Problem(403, "opted-out", "this practice has opted out: nothing of it is taken")
         if len(principal.system) > MAX_SOURCE:
             raise Problem(400, "source-too-long", "the token's claim system is too long")
+        allowance = self._limits.of(principal.subject, practice)
+        allowance.begin()
+        request.state.allowance = allowance
         trace = request.headers.get("traceparent", "")
         return Sender(practice, principal.system, trace if _TRACEPARENT.fullmatch(trace) else None)
 
