@@ -1,5 +1,6 @@
 """Callers who are slow, silent or endless, on real sockets against the server as it is run."""
 
+import contextlib
 import json
 import re
 import socket
@@ -54,6 +55,8 @@ def served(
     for name in ("HEADERS_S", "UNREAD_S"):
         monkeypatch.setattr(serving, name, SOON_S)
     monkeypatch.setattr(serving, "KEEP_ALIVE_S", 1)
+    # where the kernel knows it, it would hide what the server does itself
+    monkeypatch.delattr(socket, "TCP_USER_TIMEOUT", raising=False)
     monkeypatch.setattr(patience, "GRACE_S", SOON_S)
     chosen = settings(tmp_path, issuer)
     log = MemoryLog()
@@ -228,3 +231,28 @@ def test_many_silent_callers_keep_nobody_else_out(served: Served) -> None:
         assert time.monotonic() - began < 2
     for each in silent:
         each.close()
+
+
+def test_a_body_under_way_when_the_service_stops_gets_a_503_in_time(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "GRACE_S", 60.0)
+    monkeypatch.setattr(patience, "STOPPING_S", 0.2)
+    line = json.dumps(patient()).encode() + b"\n"
+    began = time.monotonic()
+    with served.connect() as connection:
+        head = served.head.replace(b"/fhir", b"/v1/bulk") + b"Transfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head)
+        while not served.server.server_state.tasks:
+            assert time.monotonic() - began < PLENTY_S
+        served.server.handle_exit(15, None)
+        connection.settimeout(0.02)
+        found = b""
+        while not found and time.monotonic() - began < PLENTY_S:
+            connection.sendall(b"%x\r\n%s\r\n" % (len(line), line))
+            with contextlib.suppress(TimeoutError):
+                found = connection.recv(65_536)
+    assert found.startswith(b"HTTP/1.1 503")
+    assert b"sending it again is safe" in found
+    with pytest.raises(ConnectionRefusedError):
+        served.connect()
