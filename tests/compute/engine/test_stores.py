@@ -65,7 +65,7 @@ def test_states_not_written_lately_are_packed_and_read_as_they_were() -> None:
     assert sum(len(held) for p in (one, other) for held in p.states.values()) < 3 * 901 + 7 * 60
     assert {**dict(one.items()), **dict(other.items())} == states
     assert all((one.get(key) or other.get(key)) == state for key, state in states.items())
-    first = sorted(other)[0]
+    first = min(other)
     other[first] = b"\x96new"
     assert (other[first], is_packed(other.states[first])) == (b"\x96new", False)
     del other[first]

@@ -5,10 +5,11 @@ invariant is the core's contract of the tally (``model.core``): a practice's tal
 moment the sum of what its stored states count, and is true for the practice's day.
 
 A practice has a day of its own. A tick moves the partition's as-of day at once, and the practices
-follow one by one: whoever is due is refreshed beside what is stored (*staged*), in as many slices as
-it takes, and put in place in one step. Until then the practice's figures are those of its earlier
-day, go on being counted as of it, and say so. Only a practice that is true for no day (nothing was
-evaluated before, or recovery found it between two days) is refreshed in place, and silent meanwhile.
+follow one by one: whoever is due is refreshed beside what is stored (*staged*), in as many slices
+as it takes, and put in place in one step. Until then the practice's figures are those of its
+earlier day, go on being counted as of it, and say so. Only a practice that is true for no day
+(nothing was evaluated before, or recovery found it between two days) is refreshed in place, and
+silent meanwhile.
 """
 
 import time

@@ -44,8 +44,8 @@ VALUES_BYTES: Final = 6_000
 NOTES_BYTES: Final = 500
 """About what a practice's notes take."""
 TICK_WAITING_BYTES: Final = 2_000_000
-"""Bytes of a partition that wait to be sent at which a tick waits too: what records lead to must not
-stand behind all that it writes."""
+"""Bytes of a partition that wait to be sent at which a tick waits too: what records lead to must
+not stand behind all that it writes."""
 
 Tickets: TypeAlias = list[int]
 """One for each lane."""

@@ -25,8 +25,8 @@ FRESH: Final = 4_000
 """Patients of a partition whose states stay as they are in memory: who was written lately is likely
 to be written again. All others are packed, which takes a third of their bytes away."""
 PACK_LEVEL: Final = -1
-"""zstd's: of 2,581 bytes 1,698 stay, in 9 microseconds, and 4 to unpack; higher levels take twice the
-time and give the same."""
+"""zstd's: of 2,581 bytes 1,698 stay, in 9 microseconds, and 4 to unpack; higher levels take twice
+the time and give the same."""
 
 
 class UnusableStore(ValueError):
