@@ -19,7 +19,12 @@ from peerview_common.patience import Patience, Stopping
 from peerview_common.problem import Problem
 from peerview_ingest import answers, fhir_routes, refusals, v1_routes
 from peerview_ingest.budget import Budget, Holding
-from peerview_ingest.publisher import BrokerAwayError, BusyError, KafkaPublisher
+from peerview_ingest.publisher import (
+    BrokerAwayError,
+    BusyError,
+    KafkaPublisher,
+    RecordTooLargeError,
+)
 from peerview_ingest.senders import Senders
 from peerview_ingest.submission import Ingest
 
@@ -115,6 +120,10 @@ def _install(app: FastAPI) -> None:
     @app.exception_handler(BusyError)
     async def _busy(request: Request, _: BusyError) -> Response:
         return await _problem(request, refusals.busy())
+
+    @app.exception_handler(RecordTooLargeError)
+    async def _too_large(request: Request, _: RecordTooLargeError) -> Response:
+        return await _problem(request, refusals.record_too_large())
 
     @app.exception_handler(BrokerAwayError)
     async def _away(request: Request, error: BrokerAwayError) -> Response:

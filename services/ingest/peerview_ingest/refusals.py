@@ -60,5 +60,14 @@ def throttled(what: str, wait_s: int) -> Problem:
     )
 
 
+def record_too_large() -> Problem:
+    """413. Readers bound every part of a resource, so that no resource should come to this."""
+    return Problem(
+        413,
+        "too-costly",
+        "one resource is larger than a record of the log may be; nothing of it was written",
+    )
+
+
 def _extra(earlier: SubmissionReceipt | None) -> dict[str, Any]:
     return {"receipt": earlier.json()} if earlier else {}
