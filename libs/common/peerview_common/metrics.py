@@ -79,6 +79,11 @@ standby_records = Counter(
     "peerview_compute_standby_records_total",
     "Records of patient.state that were read to keep another worker's partitions warm.",
 )
+standby_position = Gauge(
+    "peerview_compute_standby_position",
+    "Offset in patient.state before which a standby has read everything.",
+    ["partition"],
+)
 recovery_seconds = Gauge(
     "peerview_compute_recovery_seconds", "How long the last recovery of states took."
 )
