@@ -99,25 +99,30 @@ def count_continuity(wanted: Continuity, layout: Layout) -> Count:
     """The patient once in the denominator; in the numerator the share of contacts with the GP seen
     most, in parts of ``scale``, halves to even."""
     length = window_months(wanted.within)
+    at_least, scale = wanted.at_least, wanted.scale
 
     def count(view: View) -> Counted:
         if not view.contacts:
             return _OUT, 0, 0, NEVER
         months, until = length(view)
         since = add_months(view.day, -months)
-        seen = []
-        first = NEVER
+        days, gps = [], []
         for found in view.contacts:
             if found.day > view.day:
                 until = min(until, found.day)
             elif found.day > since:
-                seen.append(found.gp)
-                first = min(first, found.day)
-        if len(seen) < wanted.at_least:
+                days.append(found.day)
+                gps.append(found.gp)
+        if len(gps) < at_least:
             return _OUT, 0, 0, until
-        most = max(Counter(seen).values()) if len(seen) > 1 else 1
-        share = divide_half_even(wanted.scale * most, len(seen))
-        return _MET, 1, share, min(until, lapse(first, months))
+        most = max(Counter(gps).values())
+        if most < len(gps):
+            ends = min(days)
+        else:  # one GP alone: nothing changes before too few contacts are left
+            days.sort()
+            ends = days[-at_least]
+        share = divide_half_even(scale * most, len(gps))
+        return _MET, 1, share, min(until, lapse(ends, months))
 
     return count
 

@@ -1,6 +1,6 @@
 """From a set of facts and a day to what each indicator counts, and until when."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from peerview_common.codes import CodeList
@@ -13,12 +13,12 @@ from peerview_compute.model.counts import (
     count_continuity,
     count_facts,
 )
-from peerview_compute.model.definition import Definition, Rule, Version
+from peerview_compute.model.definition import Definition, ReadingDefinition, Rule, Version
 from peerview_compute.model.definitions import DefinitionSet
 from peerview_compute.model.rules import Check, compile_condition, conjunction
 from peerview_compute.model.state import Cell
 from peerview_compute.model.status import Contribution, Status
-from peerview_compute.model.uses import uses_of
+from peerview_compute.model.uses import needed_by, uses_of
 from peerview_compute.model.view import Layout, View
 
 CONTACT_MONTHS: Final = 12
@@ -29,6 +29,7 @@ version that arrives late finds the one that replaced it."""
 _DAY_MILLIS: Final = 86_400_000
 _MEMO_LIMIT: Final = 100_000
 _OUT: Final = int(Status.OUT)
+_NEVER_IN: Final[Counted] = (_OUT, 0, 0, NEVER)
 _STATUS: Final = {
     "excluded": (int(Status.EXCLUDED), 0, 0),
     "exception": (int(Status.EXCEPTION), 0, 0),
@@ -105,17 +106,37 @@ def _first_that_applies(rules: Sequence[Rule], layout: Layout) -> Callable[[View
     return run
 
 
+def _needs(
+    definition: Definition, layout: Layout, readings: Mapping[str, ReadingDefinition]
+) -> frozenset[int] | None:
+    """Clusters without any fact of which a patient is out on every day, whatever the version; None
+    where there are no such. Most patients have most diseases not."""
+    found: list[frozenset[str]] = []
+    for version in definition.versions:
+        each = (needed_by(condition, readings) for condition in version.population)
+        needed = next((one for one in each if one is not None), None)
+        if needed is None:
+            return None
+        found.append(needed)
+    return layout.numbers(frozenset().union(*found))
+
+
 class _Indicator:
     """All versions of a definition, compiled."""
 
-    __slots__ = ("_plans",)
+    __slots__ = ("_needs", "_plans")
 
-    def __init__(self, definition: Definition, layout: Layout) -> None:
+    def __init__(
+        self, definition: Definition, layout: Layout, readings: Mapping[str, ReadingDefinition]
+    ) -> None:
         self._plans = tuple(_Plan(version, layout) for version in definition.versions)
+        self._needs = _needs(definition, layout, readings)
 
     def run(self, view: View) -> Counted:
         """As of the view's day. A patient for whom the next version says the same as this one does
         not change on the day it takes effect."""
+        if self._needs is not None and not view.has_any(self._needs):
+            return _NEVER_IN
         place = 0
         while self._plans[place].ends <= view.day:
             place += 1
@@ -156,7 +177,8 @@ class Evaluator:
         )
         self._layout = Layout(definitions.codes, self._masks, definitions.readings)
         self._indicators = tuple(
-            _Indicator(definition, self._layout) for definition in definitions.all
+            _Indicator(definition, self._layout, definitions.readings)
+            for definition in definitions.all
         )
         self._uses: dict[tuple[Code, ...], tuple[int, int | None]] = {}
 

@@ -87,6 +87,10 @@ class Layout:
             self.selections.append(wanted)
         return self.selections.index(wanted)
 
+    def numbers(self, clusters: Iterable[str]) -> frozenset[int]:
+        """For ``View.has_any``."""
+        return frozenset(self._numbers[name] for name in clusters)
+
     def reading(self, name: str) -> int:
         return self._reading_numbers[name]
 
@@ -208,6 +212,10 @@ class View:
             self.registered_until = min(
                 (start for start, end in periods if self.day < start < end), default=NEVER
             )
+
+    def has_any(self, clusters: frozenset[int]) -> bool:
+        """Whether there is a fact of any of these clusters, of whatever day."""
+        return not self._groups.keys().isdisjoint(clusters)
 
     def facts(self, selection: int) -> list[Fact]:
         """The coded facts of a selection, each once, in no order; of all days."""
