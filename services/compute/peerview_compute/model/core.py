@@ -292,9 +292,8 @@ class Core:
         elif not touched and day < known.next_change:
             return known, facts, 0
         else:
-            prune_from, stale = known.prune_from, evaluator.touched_by(touched or ())
-            for fact in touched or ():
-                prune_from = min(prune_from, evaluator.prune_day(fact))
+            stale = evaluator.touched_by(touched)
+            prune_from = evaluator.next_pruning(facts, touched, known.prune_from)
         if day >= prune_from:
             facts, prune_from = evaluator.prune(facts, day)
             if not facts:

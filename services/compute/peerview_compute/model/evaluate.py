@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
+from zlib import crc32
 
 from peerview_common.codes import CodeList
 from peerview_common.days import day_of
@@ -26,7 +27,11 @@ CONTACT_MONTHS: Final = 12
 SLACK_MONTHS: Final = 13
 """How long after its last use a fact is kept: figures for a past day stay right so long, and a
 version that arrives late finds the one that replaced it."""
+PRUNE_EVERY: Final = 60
+"""Days between a patient's pruning days. A fact at a time, most of what a tick writes would be
+states that nothing but an old fact has left."""
 _DAY_MILLIS: Final = 86_400_000
+_PATIENT: Final = int(ResourceType.PATIENT)
 _MEMO_LIMIT: Final = 100_000
 _OUT: Final = int(Status.OUT)
 _NEVER_IN: Final[Counted] = (_OUT, 0, 0, NEVER)
@@ -255,8 +260,9 @@ class Evaluator:
         return known
 
     def prune_day(self, fact: Fact) -> int:
-        """The day from which a fact may be dropped: no figure for a later day, nor for one up to 13
-        months earlier, can depend on it. ``NEVER`` for what counts however old it is."""
+        """The day from which a fact may be dropped (see ``prune``): no figure for a later day, nor
+        for one up to 13 months earlier, can depend on it. ``NEVER`` for what counts however old it
+        is."""
         body = fact.body
         months: int | None
         if type(body) is Coded:
@@ -281,13 +287,47 @@ class Evaluator:
 
     def prune(self, facts: list[Fact], day: int) -> tuple[list[Fact], int]:
         """``(kept, next)``: the facts that must be kept on ``day``, and the day from which the next
-        of them may go."""
+        of them goes.
+
+        A function of (set, day). A patient's old facts go together, on the first of their pruning
+        days that is not before a fact's ``prune_day``: every 60 days, counted from a day that the
+        id of their Patient decides, so that not all patients have the same. Without a Patient a
+        fact waits 60 days by itself: so what goes before one is known would also go after.
+        """
+        phase = _phase(facts)
+        reached = day - PRUNE_EVERY if phase is None else day - (day - phase) % PRUNE_EVERY
         kept = []
         soonest = NEVER
         for fact in facts:
             ends = self.prune_day(fact)
-            if ends > day:
+            if ends > reached:
                 kept.append(fact)
                 if ends < soonest:
                     soonest = ends
-        return kept, soonest
+        return kept, _pruning_day(soonest, phase)
+
+    def next_pruning(self, facts: list[Fact], new: Sequence[Fact], known: int) -> int:
+        """The day from which the next fact of ``facts`` goes: of which ``new`` ones came, to a set
+        of which it was ``known``. Zero, for "look", where the pruning days may have become others.
+        """
+        soonest = known
+        for fact in new:
+            if fact.type == _PATIENT:
+                return 0
+            soonest = min(soonest, self.prune_day(fact))
+        return known if soonest == known else min(known, _pruning_day(soonest, _phase(facts)))
+
+
+def _phase(facts: list[Fact]) -> int | None:
+    """One of a patient's pruning days; None without a Patient."""
+    for fact in facts:
+        if fact.type == _PATIENT:
+            return crc32(fact.id) % PRUNE_EVERY
+    return None
+
+
+def _pruning_day(day: int, phase: int | None) -> int:
+    """The first pruning day that is not before ``day``."""
+    if day == NEVER:
+        return NEVER
+    return day + PRUNE_EVERY if phase is None else day + (phase - day) % PRUNE_EVERY
