@@ -495,6 +495,23 @@ def test_a_tally_is_the_sum_of_what_is_counted() -> None:
     assert tally.is_zero
 
 
+@given(histories())
+@quick(60)
+def test_counting_cells_is_adding_contributions(history: History) -> None:
+    facts = [fact for _, fact in history.versions]
+    for stored in (
+        CORE.apply(None, change(facts), LAST_DAY).stored,
+        CORE.apply(None, change(facts), None).stored,
+    ):
+        peek = CORE.peek(stored)
+        added, counted = CORE.tally(), CORE.tally()
+        added.add(peek.contributions)
+        counted.count(peek.cells)
+        assert counted == added
+        counted.count(peek.cells, -1)
+        assert counted.is_zero
+
+
 def test_a_patient_whom_nothing_awaits_is_never_due() -> None:
     applied = CORE.apply(None, PatientChange(b"p" * 16, 0, False, []), day("2025-06-01"))
     assert applied.next_change == NEVER

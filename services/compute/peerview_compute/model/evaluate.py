@@ -1,6 +1,7 @@
 """From a set of facts and a day to what each indicator counts, and until when."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -30,6 +31,8 @@ version that arrives late finds the one that replaced it."""
 PRUNE_EVERY: Final = 60
 """Days between a patient's pruning days. A fact at a time, most of what a tick writes would be
 states that nothing but an old fact has left."""
+_LEAST_SLACK: Final = 390
+"""Fewer days than any 13 months: for so long after its stamp no fact goes."""
 _DAY_MILLIS: Final = 86_400_000
 _PATIENT: Final = int(ResourceType.PATIENT)
 _MEMO_LIMIT: Final = 100_000
@@ -84,8 +87,8 @@ def _in_population(
         holds, until = belongs(view)
         if not holds:
             return _OUT, 0, 0, until
-        status, denominator, numerator, changes = body(view)
-        return status, denominator, numerator, min(until, changes)
+        found = body(view)
+        return found if found[3] <= until else (found[0], found[1], found[2], until)
 
     return run
 
@@ -145,8 +148,11 @@ class _Indicator:
         place = 0
         while self._plans[place].ends <= view.day:
             place += 1
-        found = self._plans[place].run(view)
-        for earlier, later in zip(self._plans[place:], self._plans[place + 1 :], strict=False):
+        plan = self._plans[place]
+        found = plan.run(view)
+        if found[3] < plan.ends or plan.ends == NEVER:
+            return found
+        for earlier, later in pairwise(self._plans[place:]):
             if found[3] < earlier.ends:
                 break
             then = later.run(view)
@@ -201,23 +207,19 @@ class Evaluator:
             self._of_contacts |= bit
             self._contact_months = max(self._contact_months, version.continuity.within.longest)
 
-    def evaluate(
-        self, facts: Sequence[Fact], day: int, wanted: int
-    ) -> tuple[list[tuple[int, Cell]], int]:
+    def evaluate(self, facts: Sequence[Fact], day: int, wanted: int) -> tuple[list[Cell], int]:
         """``(cells, evaluations)`` of the ``wanted`` indicators (bits), as of ``day``. An indicator
         that is out and stays so has no cell."""
         if not wanted:
             return [], 0
         view = View(self._layout, facts, day)
         cells = []
-        evaluations = 0
         for n, indicator in enumerate(self._indicators):
             if wanted >> n & 1:
                 status, denominator, numerator, until = indicator.run(view)
-                evaluations += 1
                 if status != _OUT or until != NEVER:
-                    cells.append((n, Cell(n, status, denominator, numerator, until)))
-        return cells, evaluations
+                    cells.append(Cell(n, status, denominator, numerator, until))
+        return cells, wanted.bit_count()
 
     def evaluate_all(self, facts: Sequence[Fact], day: int) -> tuple[Evaluation, ...]:
         """Every indicator as of ``day``, in order. ``facts`` holds one version of each resource."""
@@ -230,10 +232,12 @@ class Evaluator:
     def touched_by(self, facts: Sequence[Fact]) -> int:
         """The indicators (bits) that these facts, coming or going, may change."""
         mask = 0
+        uses = self._uses
         for fact in facts:
             body = fact.body
             if type(body) is Coded:
-                mask |= self._use(body.codes)[0]
+                known = uses.get(body.codes)
+                mask |= self._use(body.codes)[0] if known is None else known[0]
             elif type(body) is Appointment:
                 mask |= self._of_appointments
             elif type(body) is Contact:
@@ -307,14 +311,16 @@ class Evaluator:
         return kept, _pruning_day(soonest, phase)
 
     def next_pruning(self, facts: list[Fact], new: Sequence[Fact], known: int) -> int:
-        """The day from which the next fact of ``facts`` goes: of which ``new`` ones came, to a set
-        of which it was ``known``. Zero, for "look", where the pruning days may have become others.
+        """The day from which the next of ``facts`` goes, where ``new`` ones came to a set of which
+        it was ``known``. Zero, for "look", where the pruning days may have become others.
         """
         soonest = known
+        recent = (known - _LEAST_SLACK) * _DAY_MILLIS
         for fact in new:
             if fact.type == _PATIENT:
                 return 0
-            soonest = min(soonest, self.prune_day(fact))
+            if fact.stamp < recent:
+                soonest = min(soonest, self.prune_day(fact))
         return known if soonest == known else min(known, _pruning_day(soonest, _phase(facts)))
 
 
