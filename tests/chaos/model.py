@@ -155,7 +155,7 @@ class Model:
         facts = sorted(patient.facts.values(), key=lambda fact: fact.key)
         if day is None:
             return facts
-        return [fact for fact in facts if self._core.evaluator.prune_day(fact) > day]
+        return self._core.evaluator.prune(facts, day)[0]
 
     def _counted(self, patient: Patient, day: int) -> Contributions:
         facts = list(patient.facts.values())
