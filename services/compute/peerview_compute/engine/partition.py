@@ -93,7 +93,7 @@ class Practice:
         """What the notes said of code lists when nothing more was to be concluded from it."""
 
     def count(self, peek: Peek, sign: int = 1) -> None:
-        self.tally.add(peek.contributions, sign)
+        self.tally.count(peek.cells, sign)
         self.objected += sign * peek.objected
 
     def move(self, applied: Applied) -> None:
