@@ -16,6 +16,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from peerview_common import changes, cloudevents
 from peerview_common.changes import ChangeSet
+from peerview_common.facts import pack_id
 from peerview_common.topics import CHANGES, practice_partition, topic_name
 from peerview_tools.issuer import DevelopmentIssuer
 from peerview_tools.jvm_broker import JvmBroker
@@ -150,11 +151,54 @@ def test_sigterm_finishes_what_was_begun(tmp_path: Path, bootstrap: str, topic_p
         sender.start()
         wait_until(lambda: len(statuses) > 20)
         service.process.signal(signal.SIGTERM)
-        # uvicorn ends by the signal that ended it, once all is done
-        assert service.process.wait(20) in (0, -signal.SIGTERM)
+        assert service.process.wait(20) == 0
         sender.join()
         assert set(statuses) == {202}
         assert len(facts(records(bootstrap, topic_prefix))) >= len(statuses)
+
+
+def test_sigterm_amid_many_senders_loses_nothing_that_was_accepted(
+    tmp_path: Path, bootstrap: str, topic_prefix: str
+) -> None:
+    """Every thread opens a connection for each submission, so that some meet the closing door."""
+    accepted: list[str] = []
+    others: list[int] = []
+    turned_away: list[type[Exception]] = []
+    with running(tmp_path, bootstrap, topic_prefix, CALLER_REQUESTS_PER_S="0") as service:
+        address, headers = str(service.client.base_url), dict(service.client.headers)
+
+        def send(thread: int) -> None:
+            for number in range(10_000):
+                name = f"c{thread}-{number}"
+                document = bundle(*(condition(f"{name}-{n}", meta=STAMP) for n in range(5)))
+                try:
+                    answer = httpx.post(f"{address}/fhir", json=document, headers=headers)
+                except httpx.HTTPError as error:
+                    turned_away.append(type(error))
+                    if isinstance(error, httpx.ConnectError):
+                        return
+                    continue
+                if answer.status_code == 202:
+                    accepted.append(name)
+                else:
+                    others.append(answer.status_code)
+
+        threads = [threading.Thread(target=send, args=(number,)) for number in range(12)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: len(accepted) > 60)
+        began = time.monotonic()
+        service.process.signal(signal.SIGTERM)
+        assert service.process.wait(30) == 0
+        assert time.monotonic() - began < 20
+        for thread in threads:
+            thread.join()
+    assert set(others) <= {503}
+    assert httpx.ConnectError in turned_away
+    held = facts(records(bootstrap, topic_prefix))
+    wanted = {pack_id(f"{name}-{n}") for name in accepted for n in range(5)}
+    assert wanted <= set(held), "accepted, and not in the log"
+    assert service.process.said("stopped")
 
 
 def test_the_broker_goes_and_comes_back(tmp_path: Path, topic_prefix: str) -> None:

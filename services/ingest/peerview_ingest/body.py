@@ -9,6 +9,8 @@ import zstandard
 from starlette.requests import ClientDisconnect, Request
 
 from peerview_common.problem import Problem
+from peerview_ingest.budget import Held
+from peerview_ingest.limits import Allowance
 
 SLICE: Final = 1_024
 """Compressed bytes taken at once: even at zstd's highest ratio they become some 32 MB at most."""
@@ -47,7 +49,15 @@ def too_large(limit: int) -> Problem:
 
 
 async def decoded(request: Request) -> AsyncIterator[bytes]:
-    """The body's bytes as they come, decompressed."""
+    """The body's bytes, decompressed: as they come, and no faster than the caller may send."""
+    allowance: Allowance | None = getattr(request.state, "allowance", None)
+    async for piece in _decoded(request):
+        if allowance is not None:
+            await allowance.read(len(piece))
+        yield piece
+
+
+async def _decoded(request: Request) -> AsyncIterator[bytes]:
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "zstd"):
         raise Problem(415, "content-encoding", "Content-Encoding must be gzip, zstd or absent")
@@ -73,8 +83,11 @@ async def whole(request: Request, limit: int) -> bytes:
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > limit:
         raise too_large(limit)
+    held: Held | None = getattr(request.state, "held", None)
     data = bytearray()
     async for chunk in decoded(request):
+        if held is not None:
+            held.grow(len(chunk))
         data += chunk
         if len(data) > limit:
             raise too_large(limit)
