@@ -48,6 +48,8 @@ class Read:
     issues: tuple[Issue, ...] = ()
     stamped: bool = True
     """Whether its time is its own; False for the time of receipt."""
+    id: str | None = None
+    """Its logical id, where that is fit to be shown: it looks made by a machine."""
     person: bytes | None = None
     """Of a Patient: the keyed hash of the NHS number."""
     organisation: tuple[str, str] | None = None

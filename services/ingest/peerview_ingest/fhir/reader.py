@@ -57,7 +57,9 @@ class Reader:
 
     def bundle(self, bundle: Json, outer: Resolver | None = None) -> list[Read]:
         """A Bundle of any type, entry by entry."""
-        entries = bundle.get("entry") or []
+        entries = bundle.get("entry")
+        if entries is None:
+            entries = []
         if not isinstance(entries, list):
             return [refused("Bundle.entry", None, "structure", "must be a list")]
         if self.clock.now is not None and len(entries) > MAX_ENTRIES:
@@ -161,9 +163,17 @@ class Reader:
             stamp = FINAL if self.clock.now is None else self.clock.now
         if kind == "Patient":
             patients = (self._subjects.key(id_text),)
-        fact = self._fact(kind, id_text, _Version(stamp, version, True), None, deleted=True)
-        stamped = stamp_text is not None
-        return Read(place, kind, Outcome.ACCEPTED, patients, fact, stamped=stamped)
+        shown = self.keys.fact_id(id_text)
+        fact = _fact(kind, shown, _Version(stamp, version, True), None, deleted=True)
+        return Read(
+            place,
+            kind,
+            Outcome.ACCEPTED,
+            patients,
+            fact,
+            stamped=stamp_text is not None,
+            id=id_text if shown == id_text else None,
+        )
 
     def resource(
         self,
@@ -231,19 +241,22 @@ class Reader:
             if self.clock.now is not None or unkeyed:
                 return Read(place, kind, Outcome.REJECTED, issues=tuple(notes.issues))
             body, outcome, number = None, Outcome.REJECTED, None
-        fact = self._fact(kind, id_text or "", version, body, deleted=False)
-        issues = tuple(notes.issues)
-        return Read(place, kind, outcome, patients, fact, issues, version.stamped, person=number)
+        shown = self.keys.fact_id(id_text or "")
+        return Read(
+            place,
+            kind,
+            outcome,
+            patients,
+            _fact(kind, shown, version, body, deleted=False),
+            tuple(notes.issues),
+            version.stamped,
+            id_text if shown == id_text else None,
+            number,
+        )
 
     @property
     def _subjects(self) -> Subjects:
         return Subjects(self.keys, self.feed.source)
-
-    def _fact(
-        self, kind: str, id_text: str, version: _Version, body: Body | None, *, deleted: bool
-    ) -> Fact:
-        packed = pack_id(self.keys.fact_id(id_text))
-        return Fact(FHIR_NAMES[kind], packed, version.stamp, version.version, "", deleted, body)
 
     def _version(self, resource: Json, place: str, notes: Notes) -> _Version:
         meta = child(resource, "meta", place, notes) or {}
@@ -289,3 +302,8 @@ class Reader:
         return Read(
             place, "Organization", Outcome.ACCEPTED, issues=issues, organisation=(id_text, code)
         )
+
+
+def _fact(kind: str, shown: str, version: _Version, body: Body | None, *, deleted: bool) -> Fact:
+    stamp, number = version.stamp, version.version
+    return Fact(FHIR_NAMES[kind], pack_id(shown), stamp, number, "", deleted, body)
