@@ -51,10 +51,11 @@ class Notes:
         self.faulty = True
         self._add(Issue("error", code, expression, diagnostics))
 
-    def told(self, place: str) -> bool:
-        """Whether a fault of this place, or within it, is noted."""
+    def told(self, place: str, parent: str | None = None) -> bool:
+        """Whether a fault of this place, or within it, or of its whole parent is noted."""
         return self.faulty and any(
-            issue.severity == "error" and issue.expression.startswith(place)
+            issue.severity == "error"
+            and (issue.expression.startswith(place) or issue.expression == parent)
             for issue in self.issues
         )
 

@@ -47,7 +47,8 @@ class Setting:
 
     def missing(self, element: str, reason: str) -> None:
         """What must be there is not; where it is there and wrong, that is said already."""
-        if not self.notes.told(f"{self.place}.{element}"):
+        parent = f"{self.place}.{element.partition('.')[0]}"
+        if not self.notes.told(f"{self.place}.{element}", parent):
             self.notes.fault(f"{self.place}.{element}", "required", reason)
 
     def need_status(self, resource: Json, *wanted: str) -> None:
