@@ -100,7 +100,8 @@ class Reader:
             return refused(f"{place}.resource", None, "required", "an entry needs a resource")
         if isinstance(resource, dict):
             kind = resource.get("resourceType")
-            if self.clock.now is not None and (kind in MAPPINGS or kind == "Organization"):
+            kept = isinstance(kind, str) and (kind in MAPPINGS or kind == "Organization")
+            if kept and self.clock.now is not None:
                 check(entry, ask, kind, place, notes)
             if ask.target is not None and not resource.get("id"):
                 resource = {**resource, "id": ask.target.id}
