@@ -98,7 +98,9 @@ def _install(app: FastAPI) -> None:
             return error.response()
         code = ISSUE_CODES.get(error.code, ISSUE_CODES.get(str(error.status), "processing"))
         return answers.fhir(
-            answers.failure(code, error.detail), error.status, headers=error.headers
+            answers.failure(code, error.detail, error.extra.get("place")),
+            error.status,
+            headers=error.headers,
         )
 
     @app.exception_handler(AuthError)
