@@ -35,6 +35,11 @@ publish_seconds = Histogram(
 in_flight = Gauge(
     "peerview_ingest_in_flight_bytes", "Bytes sent to Kafka and not yet acknowledged."
 )
+uploads = Counter(
+    "peerview_ingest_uploads_total",
+    "Uploads, by event: begun, completed, backfilled (backfill.completed was sent for one).",
+    ["event"],
+)
 
 # -- compute
 changes = Counter(

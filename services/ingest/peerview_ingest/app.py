@@ -17,6 +17,7 @@ from peerview_common import ops, problem
 from peerview_common.auth import AuthError, TokenVerifier
 from peerview_common.problem import Problem
 from peerview_ingest import answers, fhir_routes, refusals, v1_routes
+from peerview_ingest.bulk import routes as bulk_routes
 from peerview_ingest.publisher import BrokerAwayError, BusyError, KafkaPublisher
 from peerview_ingest.senders import Senders
 from peerview_ingest.submission import Ingest
@@ -36,6 +37,7 @@ def make_app(ingest: Ingest, verifier: TokenVerifier) -> FastAPI:
     senders = Senders(verifier, ingest.settings)
     app.include_router(fhir_routes.router(ingest, senders))
     app.include_router(v1_routes.router(ingest, senders))
+    app.include_router(bulk_routes.router(ingest, senders))
     app.include_router(ops.router(SERVICE, _checks(ingest)))
     ops.measure(app, SERVICE)
     problem.install(app)

@@ -85,6 +85,12 @@ class Store:
             connection.execute(text("SELECT 1"))
 
     @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction outside any practice's turn."""
+        with self._single_writer, self.engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
     def turn(self, practice: str, source: str) -> Iterator["Turn"]:
         """A practice's turn: on PostgreSQL no other replica has one of the same practice."""
         with self.engine.connect() as connection:

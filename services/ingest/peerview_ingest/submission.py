@@ -105,7 +105,7 @@ class Ingest:
         self.settings = settings
         self.store = store
         self.publisher = publisher
-        self._codes = codes
+        self.codes = codes
         self._master = master_key
         self._now = now
         self._keys: dict[str, HmacKeys] = {}
@@ -119,6 +119,10 @@ class Ingest:
     def close(self) -> None:
         self._threads.shutdown(wait=True)
         self.store.close()
+
+    def now(self) -> int:
+        """Milliseconds UTC."""
+        return self._now()
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Run what blocks beside the event loop."""
@@ -226,7 +230,7 @@ class Ingest:
             (patient for read in newest.values() for patient in read.patients),
             (read.person for read in newest.values() if read.person is not None),
         )
-        plan = make_plan(self._codes, newest, known)
+        plan = make_plan(self.codes, newest, known)
         _tell(receipt, reads, plan)
         alive = self._alive.get((sender.practice, sender.source), 0)
         taken = any(read.outcome is not Outcome.REJECTED for _, read in reads)
@@ -243,7 +247,7 @@ class Ingest:
             keys = self._keys[sender.practice] = HmacKeys(self._master, sender.practice)
         feed = Feed(sender.practice, sender.source, sender.source in self.settings.register_all)
         clock = Receipt(received, self.settings.max_future_hours)
-        return Reader(self._codes, feed, keys, clock, organisations)
+        return Reader(self.codes, feed, keys, clock, organisations)
 
     def _change_set(self, sender: Sender, receipt: SubmissionReceipt) -> ChangeSet:
         return ChangeSet(
@@ -253,7 +257,7 @@ class Ingest:
             submission=receipt.submission,
             received=receipt.received,
             data_through=receipt.received,
-            codes=self._codes.version,
+            codes=self.codes.version,
             patients=[],
         )
 
