@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
 
 from peerview_ingest.bulk.holding import Holding
 from peerview_ingest.bulk.lines import Group
@@ -12,9 +11,6 @@ from peerview_ingest.bulk.reading import read_lines
 from peerview_ingest.fhir import Issue, Outcome
 from peerview_ingest.receipt import SubmissionReceipt
 from peerview_ingest.submission import Ingest, Sender, Submitted
-
-AT_ONCE: Final = 3
-"""Groups in work at once, of all requests: a parsed group takes some ten times its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +23,15 @@ class Part:
 
 
 class Taking:
-    """Shared by all requests of a process."""
+    """Shared by all requests of a process: one group is in work at a time.
+
+    A parsed group takes some ten times its bytes, and more threads than one only wait for each
+    other: six senders in turn are faster than at once.
+    """
 
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._turn = asyncio.Lock()
 
     async def parts(
         self,
@@ -45,7 +45,7 @@ class Taking:
         async for group in groups:
             if not group.lines and holding is None:
                 continue
-            async with self._room:
+            async with self._turn:
                 done = await self._ingest.submit(
                     sender,
                     partial(read_lines, lines=group.lines, longest=longest),
