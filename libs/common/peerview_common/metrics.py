@@ -61,6 +61,11 @@ repeated = Counter(
     "Requests whose Idempotency-Key had been answered before, by result: replayed or refused.",
     ["result"],
 )
+uploads = Counter(
+    "peerview_ingest_uploads_total",
+    "Uploads, by event: begun, completed, backfilled (backfill.completed was sent for one).",
+    ["event"],
+)
 
 # -- compute
 changes = Counter(

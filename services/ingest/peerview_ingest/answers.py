@@ -9,7 +9,7 @@ from msgspec import json
 
 from peerview_common.days import from_millis, iso_millis
 from peerview_ingest.fhir import Issue, Outcome, Read
-from peerview_ingest.receipt import SubmissionReceipt
+from peerview_ingest.receipt import COUNTS, SubmissionReceipt
 
 MEDIA_TYPE: Final = "application/fhir+json"
 RECEIPT: Final = "urn:peerview:receipt"
@@ -46,19 +46,10 @@ def failure(code: str, diagnostics: str, place: str | None = None) -> dict[str, 
 
 def receipt_extension(receipt: SubmissionReceipt) -> dict[str, Any]:
     """The receipt, as an extension of ``meta``."""
-    counts = (
-        "accepted",
-        "rejected",
-        "dropped",
-        "unchanged",
-        "objections",
-        "opted_in",
-        "shared_nhs_numbers",
-    )
     parts: list[dict[str, Any]] = [{"url": "submission", "valueString": receipt.submission}]
     parts.append({"url": "received", "valueInstant": iso_millis(receipt.received)})
     parts.extend(
-        {"url": name.replace("_", "-"), "valueInteger": getattr(receipt, name)} for name in counts
+        {"url": name.replace("_", "-"), "valueInteger": getattr(receipt, name)} for name in COUNTS
     )
     parts.extend(
         {
