@@ -61,6 +61,11 @@ repeated = Counter(
     "Requests whose Idempotency-Key had been answered before, by result: replayed or refused.",
     ["result"],
 )
+uploads = Counter(
+    "peerview_ingest_uploads_total",
+    "Uploads, by event: begun, completed, backfilled (backfill.completed was sent for one).",
+    ["event"],
+)
 
 # -- compute
 changes = Counter(
@@ -104,6 +109,11 @@ snapshots = Counter(
 standby_records = Counter(
     "peerview_compute_standby_records_total",
     "Records of patient.state that were read to keep another worker's partitions warm.",
+)
+standby_position = Gauge(
+    "peerview_compute_standby_position",
+    "Offset in patient.state before which a standby has read everything.",
+    ["partition"],
 )
 recovery_seconds = Gauge(
     "peerview_compute_recovery_seconds", "How long the last recovery of states took."

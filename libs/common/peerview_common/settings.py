@@ -99,6 +99,11 @@ class IngestSettings(CommonSettings):
     delivery_timeout_ms: int = Field(
         20_000, description="How long a record may wait for acknowledgement before 503."
     )
+    upload_lease_s: float = Field(
+        15.0,
+        gt=0,
+        description="How long an upload stays its sender's when nothing arrives any more.",
+    )
     max_future_hours: int = Field(24, description="How far ahead of receipt a stamp may lie.")
 
     @model_validator(mode="before")

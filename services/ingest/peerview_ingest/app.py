@@ -19,6 +19,7 @@ from peerview_common.patience import Patience, Stopping
 from peerview_common.problem import Problem
 from peerview_ingest import answers, fhir_routes, refusals, v1_routes
 from peerview_ingest.budget import Budget, Holding
+from peerview_ingest.bulk import routes as bulk_routes
 from peerview_ingest.publisher import (
     BrokerAwayError,
     BusyError,
@@ -44,6 +45,7 @@ def make_app(ingest: Ingest, verifier: TokenVerifier) -> FastAPI:
     )
     app.include_router(fhir_routes.router(ingest, senders))
     app.include_router(v1_routes.router(ingest, senders))
+    app.include_router(bulk_routes.router(ingest, senders))
     stopping = app.state.stopping = Stopping()
     app.include_router(ops.router(SERVICE, _checks(ingest, verifier, stopping)))
     problem.install(app)
@@ -98,7 +100,9 @@ def _install(app: FastAPI) -> None:
             return error.response()
         code = ISSUE_CODES.get(error.code, ISSUE_CODES.get(str(error.status), "processing"))
         return answers.fhir(
-            answers.failure(code, error.detail), error.status, headers=error.headers
+            answers.failure(code, error.detail, error.extra.get("place")),
+            error.status,
+            headers=error.headers,
         )
 
     @app.exception_handler(AuthError)

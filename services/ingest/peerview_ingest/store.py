@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import struct
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -85,6 +85,12 @@ class Store:
             connection.execute(text("SELECT 1"))
 
     @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction outside any practice's turn."""
+        with self._single_writer, self.engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
     def turn(self, practice: str, source: str) -> Iterator["Turn"]:
         """A practice's turn: on PostgreSQL no other replica has one of the same practice."""
         with self.engine.connect() as connection:
@@ -137,7 +143,14 @@ class Turn:
             for row in ask(select(facts).where(facts.c.key.in_(part))):
                 holders = tuple(Holder(*each) for each in _HOLDER.iter_unpack(row.holders))
                 known.rows[row.key] = Known(
-                    row.stamp, row.version, row.deleted, row.digest, row.content, holders
+                    row.stamp,
+                    row.version,
+                    row.deleted,
+                    row.digest,
+                    row.content,
+                    holders,
+                    row.codes,
+                    row.raised,
                 )
                 people.update(holder.patient for holder in holders)
             words = select(objection_words.c.patient).where(objection_words.c.fact.in_(part))
@@ -156,11 +169,19 @@ class Turn:
         return known
 
     def commit(
-        self, plan: Plan, given: dict[str, str], data_through: int, answer: "Answer | None" = None
+        self,
+        plan: Plan,
+        given: dict[str, str],
+        data_through: int,
+        answer: "Answer | None" = None,
+        also: Callable[[Connection], None] | None = None,
     ) -> None:
-        """Remember what was acknowledged, in one transaction."""
+        """Remember what was acknowledged, in one transaction; ``also`` writes in the same one,
+        and nothing of it is remembered where that raises."""
         self._connection.rollback()
         with self._single_writer, self._connection.begin():
+            if also is not None:
+                also(self._connection)
             self._forget(plan)
             self._upsert(facts, "key", [self._fact_row(k, r) for k, r in plan.rows.items()])
             states = {**dict.fromkeys(plan.persons), **plan.patients}
@@ -184,8 +205,10 @@ class Turn:
                         "practice": self._practice,
                         "source": self._source,
                         "data_through": data_through,
+                        "first_codes": plan.codes,
                     }
                 ],
+                only=("data_through",),
             )
             if answer is not None:
                 self._remember(answer)
@@ -200,6 +223,8 @@ class Turn:
             "digest": row.digest,
             "content": row.content,
             "holders": b"".join(_HOLDER.pack(*holder) for holder in row.holders),
+            "codes": row.codes,
+            "raised": row.raised,
         }
 
     def _forget(self, plan: Plan) -> None:

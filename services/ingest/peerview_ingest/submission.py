@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from msgspec import structs
+from sqlalchemy import Connection
 
 from peerview_common import metrics
 from peerview_common.changes import (
@@ -45,6 +46,9 @@ MAX_PARTS: Final = MAX_RECORD_BYTES - 1_000
 _ORGANISATION_ID = re.compile(r"[A-Za-z0-9._|:/#-]{1,200}", re.ASCII)
 _ODS = re.compile(r"[A-Za-z0-9]{1,20}", re.ASCII)
 T = TypeVar("T")
+
+Also = Callable[[Connection, "Submitted"], None]
+"""Writes to the database in the transaction that remembers a submission."""
 
 Reading = Callable[[Reader], list[tuple[int | None, Read]]]
 """Reads documents with a reader; each Read with its line, in a stream of lines."""
@@ -101,7 +105,7 @@ class Ingest:
         self.settings = settings
         self.store = store
         self.publisher = publisher
-        self._codes = codes
+        self.codes = codes
         self._master = master_key
         self._now = now
         self._keys: dict[str, HmacKeys] = {}
@@ -115,6 +119,10 @@ class Ingest:
     def close(self) -> None:
         self._threads.shutdown(wait=True)
         self.store.close()
+
+    def now(self) -> int:
+        """Milliseconds UTC."""
+        return self._now()
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Run what blocks beside the event loop."""
@@ -130,6 +138,7 @@ class Ingest:
         beat: bool = False,
         submission: str | None = None,
         remember: Callable[[Submitted], Answer] | None = None,
+        also: Also | None = None,
     ) -> Submitted:
         """Take one submission, or one group of a longer one; ``beat`` sends one though it is empty.
 
@@ -137,7 +146,7 @@ class Ingest:
         Raises RefusedError and TooLargeError (``atomic`` alone), and the publisher's errors.
         """
         with self._hold(size):
-            return await self._take(sender, reading, atomic, beat, submission, remember)
+            return await self._take(sender, reading, atomic, beat, submission, remember, also)
 
     @contextlib.contextmanager
     def _hold(self, size: int) -> Iterator[None]:
@@ -157,6 +166,7 @@ class Ingest:
         beat: bool,
         submission: str | None,
         remember: Callable[[Submitted], Answer] | None,
+        also: Also | None,
     ) -> Submitted:
         async with self._locks[sender.practice]:
             received = max(self._now(), self._last.get(sender.practice, 0) + 1)
@@ -178,7 +188,13 @@ class Ingest:
                 answer = remember(submitted) if remember else None
 
                 def commit() -> None:
-                    ready.turn.commit(ready.plan, ready.organisations, received, answer)
+                    ready.turn.commit(
+                        ready.plan,
+                        ready.organisations,
+                        received,
+                        answer,
+                        (lambda connection: also(connection, submitted)) if also else None,
+                    )
                     stack.close()
 
                 await self.in_thread(commit)
@@ -214,7 +230,7 @@ class Ingest:
             (patient for read in newest.values() for patient in read.patients),
             (read.person for read in newest.values() if read.person is not None),
         )
-        plan = make_plan(self._codes, newest, known)
+        plan = make_plan(self.codes, newest, known)
         _tell(receipt, reads, plan)
         alive = self._alive.get((sender.practice, sender.source), 0)
         taken = any(read.outcome is not Outcome.REJECTED for _, read in reads)
@@ -231,7 +247,7 @@ class Ingest:
             keys = self._keys[sender.practice] = HmacKeys(self._master, sender.practice)
         feed = Feed(sender.practice, sender.source, sender.source in self.settings.register_all)
         clock = Receipt(received, self.settings.max_future_hours)
-        return Reader(self._codes, feed, keys, clock, organisations)
+        return Reader(self.codes, feed, keys, clock, organisations)
 
     def _change_set(self, sender: Sender, receipt: SubmissionReceipt) -> ChangeSet:
         return ChangeSet(
@@ -241,7 +257,7 @@ class Ingest:
             submission=receipt.submission,
             received=receipt.received,
             data_through=receipt.received,
-            codes=self._codes.version,
+            codes=self.codes.version,
             patients=[],
         )
 

@@ -191,6 +191,16 @@ def test_absorbing_a_foreign_record_moves_the_tally_by_what_it_adds() -> None:
     assert partition.absorb(write.key, write.value) == (back, None)
 
 
+def test_a_foreign_marker_of_a_later_day_begins_that_day() -> None:
+    partition = filled(10)
+    later = encode(Marker(as_of=DAY + 90, ticked=7))
+    partition.absorb(b"!0", later)
+    assert not partition.settled
+    settle(partition)
+    assert partition.practice("A99090").tally == expected(partition, DAY + 90)
+    assert days(partition) == {day_text(DAY + 90)}
+
+
 def test_a_snapshot_adds_up_to_the_tally_of_its_day() -> None:
     partition = filled(30)
     partition.tick(DAY + 90, 7)

@@ -93,7 +93,7 @@ class Practice:
         """What the notes said of code lists when nothing more was to be concluded from it."""
 
     def count(self, peek: Peek, sign: int = 1) -> None:
-        self.tally.add(peek.contributions, sign)
+        self.tally.count(peek.cells, sign)
         self.objected += sign * peek.objected
 
     def move(self, applied: Applied) -> None:
@@ -420,8 +420,12 @@ class Partition:
         if value is None or key.startswith(MARKER_SIGN) or key.endswith(MARKER_SIGN):
             if value is None and not self.states.holds(key):
                 return None, None
+            before = self.as_of
             self.states.read(key, value)
             self.states.joined.discard(key)
+            if self.as_of != before:
+                # whoever wrote it had begun a day of which we have not read the tick yet
+                self._unsettled.update(self.practices)
             return Write(key, self.states.record(key)), None
         code, patient = split_patient_key(key)
         practice = self.practice(code)

@@ -470,6 +470,8 @@ class Processor:
                 self.send_again([write])
             if practice is not None:
                 self._send_values(practice, HeaderFactory(practice.code))
+        if not self.partition.settled:
+            self.start_tick()
 
     def send_again(self, writes: Iterable[Write]) -> None:
         """Write records anew that were joined out of several."""

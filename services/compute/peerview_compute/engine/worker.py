@@ -348,6 +348,9 @@ class Worker:
     def _follow_standbys(self, ours: set[int]) -> None:
         self._standbys = {tp.partition for tp in self.table.standbys()} - ours
         known = self.table.read_to
+        metrics.standby_position.clear()
+        for number in self._standbys:
+            metrics.standby_position.labels(str(number)).set(known.get(number, 0))
         self._follower.follow({number: known.get(number, 0) for number in self._standbys})
 
     def _read_for_standby(self, number: int, record: Any) -> bool:
@@ -355,6 +358,7 @@ class Worker:
             return False
         self.table.hold(number).read(record.key, record.value)
         self.table.read_to[number] = record.offset + 1
+        metrics.standby_position.labels(str(number)).set(record.offset + 1)
         return True
 
     def _known(self, number: int) -> int:
