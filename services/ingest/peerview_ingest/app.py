@@ -18,7 +18,7 @@ from peerview_common.auth import AuthError, TokenVerifier
 from peerview_common.patience import Patience, Stopping
 from peerview_common.problem import Problem
 from peerview_ingest import answers, fhir_routes, refusals, v1_routes
-from peerview_ingest.budget import Budget, Holding
+from peerview_ingest.budget import Budget, Budgeting
 from peerview_ingest.bulk import routes as bulk_routes
 from peerview_ingest.publisher import (
     BrokerAwayError,
@@ -52,7 +52,7 @@ def make_app(ingest: Ingest, verifier: TokenVerifier) -> FastAPI:
     _install(app)
     # the innermost first
     app.add_middleware(Patience, stopping=stopping)
-    app.add_middleware(Holding, budget=Budget(ingest.settings.max_in_flight_bytes))
+    app.add_middleware(Budgeting, budget=Budget(ingest.settings.max_in_flight_bytes))
     ops.measure(app, SERVICE)
     app.add_middleware(Discreet)
     return app
