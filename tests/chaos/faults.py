@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from peerview_common import topics
-from tests.chaos.cluster import MOST_WORKERS, SESSION_S, Cluster, GatedWorker
+from tests.chaos.cluster import HEARTBEAT_S, MOST_WORKERS, SESSION_S, Cluster, GatedWorker
 from tests.chaos.schedule import Fault
 
 FREEZE_S = SESSION_S * 2.0
@@ -212,6 +212,9 @@ class Striker:
         worker = self._holder(fault)
         if worker is None:
             return
+        # the answer to a heartbeat is on its way too: it tells of a time that is past
+        worker.gate.mute()
+        cluster.until_past(time.monotonic() + HEARTBEAT_S * 2, "answers are on their way")
         worker.gate.shut()
         recovered = len(worker.said("recovered"))
         cluster.note(f"worker {worker.pid} cut off")

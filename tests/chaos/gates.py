@@ -65,10 +65,9 @@ class Gate:
         self.port = free_port()
         """Where clients come in, and what the listener advertises."""
         self.listener_port = free_port()
-        self._records_pass = asyncio.Event()
-        self._all_passes = asyncio.Event()
-        self._records_pass.set()
-        self._all_passes.set()
+        self._records, self._others, self._back = (asyncio.Event() for _ in range(3))
+        """What passes: requests with records, other requests, answers."""
+        self._set_all()
         self._connections: set[asyncio.Task[None]] = set()
         self._held: list[bytes] = []
 
@@ -78,16 +77,19 @@ class Gate:
 
     def hold(self) -> None:
         """From now on no records reach the broker; all else does."""
-        self._run(self._set(self._records_pass, False))
+        self._run(self._stop(self._records))
+
+    def mute(self) -> None:
+        """From now on no answer comes back."""
+        self._run(self._stop(self._back))
 
     def shut(self) -> None:
         """From now on nothing passes in either direction."""
-        self._run(self._set(self._all_passes, False))
+        self._run(self._stop(self._records, self._others, self._back))
 
     def open(self) -> None:
         """What was held goes on, in its order, also when its worker is no more."""
-        self._run(self._set(self._records_pass, True))
-        self._run(self._set(self._all_passes, True))
+        self._run(self._open())
 
     def drop(self) -> None:
         """Forget what was held, and close all connections: the machine is gone."""
@@ -95,25 +97,29 @@ class Gate:
 
     @property
     def is_open(self) -> bool:
-        return self._records_pass.is_set() and self._all_passes.is_set()
+        return self._records.is_set() and self._others.is_set() and self._back.is_set()
 
     @property
     def holding(self) -> set[tuple[str, int]]:
         """The topics and partitions of the records that are held."""
         return {place for request in list(self._held) for place in written_to(request)}
 
-    async def _set(self, event: asyncio.Event, passes: bool) -> None:
-        if passes:
-            event.set()
-        else:
-            event.clear()
+    async def _stop(self, *ways: asyncio.Event) -> None:
+        for way in ways:
+            way.clear()
+
+    async def _open(self) -> None:
+        self._set_all()
+
+    def _set_all(self) -> None:
+        for way in (self._records, self._others, self._back):
+            way.set()
 
     async def _drop(self) -> None:
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-        self._records_pass.set()
-        self._all_passes.set()
+        self._set_all()
 
     # -- connections
 
@@ -159,13 +165,11 @@ class Gate:
 
     async def _pass(self, request: bytes) -> None:
         if int.from_bytes(request[:2], "big") != _PRODUCE:
-            await self._all_passes.wait()
+            await self._others.wait()
             return
         self._held.append(request)
         try:
-            while not (self._records_pass.is_set() and self._all_passes.is_set()):
-                await self._records_pass.wait()
-                await self._all_passes.wait()
+            await self._records.wait()
         finally:
             self._held.remove(request)
 
@@ -173,7 +177,7 @@ class Gate:
         self, broker_reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while data := await broker_reader.read(65_536):
-            await self._all_passes.wait()
+            await self._back.wait()
             # whoever asked may be gone: what they asked for is done all the same
             with contextlib.suppress(OSError):
                 writer.write(data)

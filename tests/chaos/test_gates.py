@@ -46,8 +46,8 @@ class Ends:
         assert found == framed(request)
 
     def nothing_comes(self, end: socket.socket) -> None:
-        end.setblocking(False)
-        with pytest.raises(BlockingIOError):
+        end.settimeout(0.2)
+        with pytest.raises(TimeoutError):
             end.recv(1)
         end.settimeout(10)
 
@@ -109,6 +109,16 @@ def test_nothing_passes_a_gate_that_is_shut_until_it_is_opened(ends: Ends) -> No
     ends.gate.open()
     ends.arrives(OTHER)
     ends.arrives(produce(b"later"))
+    assert ends.client.recv(6) == b"answer"
+
+
+def test_a_muted_gate_holds_answers_alone(ends: Ends) -> None:
+    ends.gate.mute()
+    ends.client.sendall(framed(produce(b"records")))
+    ends.arrives(produce(b"records"))
+    ends.broker.sendall(b"answer")
+    ends.nothing_comes(ends.client)
+    ends.gate.open()
     assert ends.client.recv(6) == b"answer"
 
 
