@@ -11,7 +11,7 @@ import pytest
 
 from peerview_common import changes, codes
 from peerview_common.auth import TokenVerifier
-from peerview_common.changes import ChangeSet
+from peerview_common.changes import ChangeSet, Control
 from peerview_common.cloudevents import EventType
 from peerview_common.settings import IngestSettings
 from peerview_ingest.app import make_app
@@ -28,11 +28,16 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.records: list[bytes] = []
+        self.kinds: list[str] = []
         self.away: str | None = None
         self.gate: asyncio.Event | None = None
 
     async def publish(
-        self, changes: Sequence[bytes], practice: str, traceparent: str | None
+        self,
+        changes: Sequence[bytes],
+        practice: str,
+        traceparent: str | None,
+        kinds: Sequence[str] | None = None,
     ) -> list[Position]:
         if self.gate is not None:
             await self.gate.wait()
@@ -40,14 +45,20 @@ class MemoryLog:
             raise BrokerAwayError(self.away, 0, sent=False)
         first = len(self.records)
         self.records.extend(changes)
+        self.kinds.extend(kinds or [EventType.CHANGES] * len(changes))
         return [Position(0, first + number) for number in range(len(changes))]
 
     def wrong(self) -> str | None:
         return self.away
 
+    def events(self) -> list[ChangeSet | Control]:
+        return [
+            changes.decode(kind, record)
+            for kind, record in zip(self.kinds, self.records, strict=True)
+        ]
+
     def sets(self) -> list[ChangeSet]:
-        found = [changes.decode(EventType.CHANGES, record) for record in self.records]
-        return [each for each in found if isinstance(each, ChangeSet)]
+        return [each for each in self.events() if isinstance(each, ChangeSet)]
 
 
 class Service:
