@@ -16,7 +16,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from peerview_common import ops, problem
 from peerview_common.auth import AuthError, TokenVerifier
 from peerview_common.problem import Problem
-from peerview_ingest import answers, fhir_routes, refusals, v1_routes
+from peerview_ingest import (
+    answers,
+    fhir_routes,
+    operator_routes,
+    patient_routes,
+    refusals,
+    v1_routes,
+)
+from peerview_ingest.keyring import ForeignKeysError
 from peerview_ingest.publisher import BrokerAwayError, BusyError, KafkaPublisher
 from peerview_ingest.senders import Senders
 from peerview_ingest.submission import Ingest
@@ -36,6 +44,8 @@ def make_app(ingest: Ingest, verifier: TokenVerifier) -> FastAPI:
     senders = Senders(verifier, ingest.settings)
     app.include_router(fhir_routes.router(ingest, senders))
     app.include_router(v1_routes.router(ingest, senders))
+    app.include_router(patient_routes.router(ingest, senders))
+    app.include_router(operator_routes.router(ingest, senders))
     app.include_router(ops.router(SERVICE, _checks(ingest)))
     ops.measure(app, SERVICE)
     problem.install(app)
@@ -107,6 +117,11 @@ def _install(app: FastAPI) -> None:
     @app.exception_handler(BrokerAwayError)
     async def _away(request: Request, error: BrokerAwayError) -> Response:
         return await _problem(request, refusals.broker_away(error))
+
+    @app.exception_handler(ForeignKeysError)
+    async def _foreign(request: Request, error: ForeignKeysError) -> Response:
+        log.error("foreign keys", reason=str(error))
+        return await _problem(request, refusals.foreign_keys())
 
     @app.exception_handler(SQLAlchemyError)
     async def _database(request: Request, error: SQLAlchemyError) -> Response:
