@@ -24,7 +24,7 @@ from peerview_ingest.tables import (
 )
 
 RANGES: Final = 256
-"""The index is gone through in so many parts, each a short transaction."""
+"""The index is gone through in so many parts, each a short transaction. Divides 256."""
 
 _columns = key_versions.c
 
@@ -266,5 +266,6 @@ def _paired() -> Any:
 
 
 def _ranges() -> Iterator[tuple[bytes, bytes | None]]:
-    for first in range(RANGES):
-        yield bytes([first]), bytes([first + 1]) if first + 1 < RANGES else None
+    step = 256 // RANGES
+    for first in range(0, 256, step):
+        yield bytes([first]), bytes([first + step]) if first + step < 256 else None
