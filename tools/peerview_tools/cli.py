@@ -153,6 +153,96 @@ def token(
     )
 
 
+@app.command()
+def erase(
+    practice: Annotated[str, typer.Option(metavar="ODS", help="The practice's ODS code.")],
+    to: Annotated[
+        str, typer.Option(envvar="PEERVIEW_INGEST", metavar="URL", help="Address of ingest.")
+    ],
+    token: Annotated[
+        str, typer.Option(envvar="PEERVIEW_TOKEN", help="Bearer token; better in the variable.")
+    ],
+    patient_id: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="A patient's id in the source system; repeatable."),
+    ] = None,
+    patients: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Ids, one a line; - for standard input.")
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option(help="The source system of the ids; the token's otherwise.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Erase without asking.")] = False,
+) -> None:
+    """Empty patients' records here for good; what is sent of them later is taken again."""
+    from peerview_tools.erase import run
+
+    raise typer.Exit(
+        run(
+            patient_id or [],
+            patients,
+            url=to,
+            token=token,
+            practice=practice,
+            system=system,
+            yes=yes,
+        )
+    )
+
+
+rekeying = typer.Typer(help="New pseudonyms for a practice, step by step.", no_args_is_help=True)
+app.add_typer(rekeying, name="rekey")
+
+Ods = Annotated[str, typer.Option("--practice", metavar="ODS", help="The practice's ODS code.")]
+Ingest = Annotated[
+    str,
+    typer.Option("--at", envvar="PEERVIEW_INGEST", metavar="URL", help="Address of ingest."),
+]
+OperatorToken = Annotated[
+    str, typer.Option("--token", envvar="PEERVIEW_TOKEN", help="An operator's bearer token.")
+]
+
+
+@rekeying.command("begin")
+def rekey_begin(practice: Ods, at: Ingest, token: OperatorToken) -> None:
+    """Give a practice new keys: what it sends from now on comes under them."""
+    from peerview_tools import rekey
+
+    raise typer.Exit(rekey.begin(practice, url=at, token=token))
+
+
+@rekeying.command("status")
+def rekey_status(practice: Ods, at: Ingest, token: OperatorToken) -> None:
+    """How many former patients were recognised, and what has become of them."""
+    from peerview_tools import rekey
+
+    raise typer.Exit(rekey.status(practice, url=at, token=token))
+
+
+@rekeying.command("finish")
+def rekey_finish(
+    practice: Ods,
+    at: Ingest,
+    token: OperatorToken,
+    empty_unmatched: Annotated[
+        bool,
+        typer.Option("--empty-unmatched", help="Empty former patients whom nothing matched."),
+    ] = False,
+) -> None:
+    """Join former patients into the new ones, once everything has been sent again."""
+    from peerview_tools import rekey
+
+    raise typer.Exit(rekey.finish(practice, url=at, token=token, empty_unmatched=empty_unmatched))
+
+
+@rekeying.command("cancel")
+def rekey_cancel(practice: Ods, at: Ingest, token: OperatorToken) -> None:
+    """Leave it, as long as nothing has come under the new keys."""
+    from peerview_tools import rekey
+
+    raise typer.Exit(rekey.cancel(practice, url=at, token=token))
+
+
 agreements = typer.Typer(help="Agreements, over share's HTTP interface.", no_args_is_help=True)
 app.add_typer(agreements, name="agreement")
 

@@ -70,7 +70,8 @@ uploads = Counter(
 # -- compute
 changes = Counter(
     "peerview_compute_records_total",
-    "Records of practice.changes worked off: changes, tick, cut, rekeyed, backfill or other.",
+    "Records of practice.changes worked off: changes, tick, cut, rekeyed, rekeying, backfill, "
+    "other.",
     ["event"],
 )
 facts = Counter("peerview_compute_facts_total", "Facts received in change sets.")

@@ -13,14 +13,19 @@ from peerview_ingest.limits import Limits
 from peerview_ingest.submission import Sender
 
 SCOPE: Final = "ingest:write"
+OPERATE: Final = "ingest:operate"
+PSEUDONYMS: Final = "pseudonyms:read"
+PATIENTS: Final = "patients:write"
+CLINICAL: Final = "clinical"
 MAX_SOURCE: Final = 100
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
 class Senders:
-    """Lets callers in. ``admit`` is a dependency of every route, and checks the token without
-    blocking the event loop; a route that needs a sender then calls this with its request.
+    """Lets callers in, each for what they may do. ``admit`` is a dependency of every route, and
+    checks the token without blocking the event loop; a route that needs a sender then calls this
+    with its request.
 
     Raises AuthError (401, 403, 503) or Problem (400, 403, 429).
     """
@@ -41,12 +46,45 @@ class Senders:
         request.state.caller = found
 
     def __call__(self, request: Request) -> Sender:
+        """Somebody who sends a practice's records."""
+        principal = self._principal(request, SCOPE)
+        return self._sender(request, principal)
+
+    def operator(self, request: Request) -> Principal:
+        """The operator: for no practice in particular."""
+        return self._principal(request, OPERATE)
+
+    def clinician(self, request: Request) -> tuple[Principal, Sender]:
+        """The practice's own clinical staff: never a supplier, whose token covers several practices
+        or may send."""
+        principal = self._principal(request, PSEUDONYMS)
+        if CLINICAL not in principal.roles:
+            raise AuthError(403, "the token lacks the role clinical", "role")
+        if len(principal.practices) > 1 or SCOPE in principal.scopes:
+            raise AuthError(
+                403, "pseudonyms are for a practice's own staff, never for suppliers", "role"
+            )
+        return principal, self._sender(request, principal)
+
+    def keeper(self, request: Request) -> tuple[Principal, Sender]:
+        """Somebody who erases patients of a practice, or notes their objection."""
+        principal = self._principal(request, PATIENTS)
+        return principal, self._sender(request, principal, opted_out_too=True)
+
+    @staticmethod
+    def _principal(request: Request, scope: str) -> Principal:
         principal = request.state.caller
         if isinstance(principal, AuthError):
             raise principal
-        principal.require_scope(SCOPE)
+        principal.require_scope(scope)
+        found: Principal = principal
+        return found
+
+    def _sender(
+        self, request: Request, principal: Principal, *, opted_out_too: bool = False
+    ) -> Sender:
         practice = self._practice(principal, _single(request, "ods-code"))
-        if practice in self._settings.opted_out_practices:
+        if practice in self._settings.opted_out_practices and not opted_out_too:
             raise Problem(403, "opted-out", "this practice has opted out: nothing of it is taken")
         if len(principal.system) > MAX_SOURCE:
             raise Problem(400, "source-too-long", "the token's claim system is too long")

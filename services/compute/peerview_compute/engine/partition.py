@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from peerview_common.changes import PatientChange
 from peerview_common.days import day_text, iso_millis
 from peerview_common.snapshots import build_body, origin_hash
-from peerview_common.values import IndicatorValue, Position, encode_value, value_key
+from peerview_common.values import IndicatorValue, Position, ValueState, encode_value, value_key
 from peerview_compute.engine.records import (
     MARKER_SIGN,
     Marker,
@@ -38,6 +38,8 @@ NOT_EVALUATED: Final = -(2**40)
 """The due day of a patient whom these definitions have never been applied to."""
 
 AWAITING: Final = "awaiting-backfill"
+REKEYING: Final = "rekeying"
+CURRENT: Final = "current"
 MAX_STATE_BYTES: Final = 950_000
 """A larger state would not fit into a record of the topic."""
 
@@ -344,7 +346,7 @@ class Partition:
         notes = practice.states.notes
         text, through = day_text(as_of), iso_millis(notes.data_through)
         position = Position(self.number, max(notes.position, practice.ticked))
-        awaiting = self.awaiting(practice)
+        states = self.value_states(practice)
         return [
             Write(
                 value_key(practice.code, indicator),
@@ -354,7 +356,7 @@ class Partition:
                         indicator=indicator,
                         version=definitions.version_on(indicator, as_of),
                         definitions=definitions.hash_text,
-                        state=AWAITING if indicator in awaiting else "current",
+                        state=states.get(indicator, CURRENT),
                         as_of=text,
                         data_through=through,
                         denominator=counts.denominator,
@@ -381,6 +383,12 @@ class Partition:
             for one in definitions.indicators
             if not notes.holds(version, definitions.code_hashes(one))
         )
+
+    def value_states(self, practice: Practice) -> dict[str, ValueState]:
+        """The states of those indicators that are not ``current``, in the order of their names."""
+        if practice.states.notes.held:
+            return dict.fromkeys(sorted(self.core.definitions.indicators), REKEYING)
+        return dict.fromkeys(sorted(self.awaiting(practice)), AWAITING)
 
     def snapshot(self, practice: Practice, day: int, key: bytes) -> Iterator[bytes | None]:
         """The body of a release cut's snapshot: None after each patient, the body at the end.
@@ -411,7 +419,7 @@ class Partition:
                 for indicator, place in zip(indicators, found, strict=True)
             },
             gps=len(gps),
-            states=dict.fromkeys(sorted(self.awaiting(practice)), AWAITING),
+            states=self.value_states(practice),
         )
 
     def absorb(self, key: bytes, value: bytes | None) -> tuple[Write | None, Practice | None]:

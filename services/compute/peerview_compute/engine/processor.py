@@ -19,6 +19,7 @@ from peerview_common.changes import (
     ChangeSet,
     ClockTicked,
     PatientRekeyed,
+    PracticeRekeying,
     ReleaseCut,
 )
 from peerview_common.cloudevents import JSON, MSGPACK, EventType, header
@@ -219,6 +220,9 @@ class Processor:
                 case PatientRekeyed():
                     metrics.changes.labels("rekeyed").inc()
                     await self._rekey(change, message, headers)
+                case PracticeRekeying():
+                    metrics.changes.labels("rekeying").inc()
+                    self._rekeying(change, message, headers)
                 case BackfillCompleted():
                     metrics.changes.labels("backfill").inc()
                     self._backfill(change, message, headers)
@@ -321,13 +325,25 @@ class Processor:
         self._note(practice, Notes(position=message.offset), made)
         self._send_values(practice, made)
 
+    def _rekeying(
+        self, event: PracticeRekeying, message: Message, headers: Sequence[tuple[str, bytes]]
+    ) -> None:
+        """The practice's figures are held from here on, or are so no longer."""
+        known = Notes(position=message.offset).after_rekeying(event)
+        self._note_alone(event.practice, known, headers)
+
     def _backfill(
         self, event: BackfillCompleted, message: Message, headers: Sequence[tuple[str, bytes]]
     ) -> None:
-        partition = self.partition
-        practice = partition.practice(event.practice)
-        made = HeaderFactory(event.practice, header(headers, "traceparent"))
-        self._note(practice, Notes(position=message.offset, codes={event.codes: event.at}), made)
+        known = Notes(position=message.offset, codes={event.codes: event.at})
+        self._note_alone(event.practice, known, headers)
+
+    def _note_alone(
+        self, code: str, known: Notes, headers: Sequence[tuple[str, bytes]]
+    ) -> None:
+        practice = self.partition.practice(code)
+        made = HeaderFactory(code, header(headers, "traceparent"))
+        self._note(practice, known, made)
         self._send_values(practice, made)
 
     def _tick(

@@ -62,22 +62,30 @@ def looks_technical(text: str) -> bool:
     return bool(_TECHNICAL.fullmatch(text)) and not holds_nhs_number(text)
 
 
-def derive(master: bytes, practice: str, purpose: str) -> bytes:
-    """One practice's key for one purpose: HKDF-SHA-256 (RFC 5869) with the practice as salt."""
+def derive(master: bytes, practice: str, purpose: str, version: int = 1) -> bytes:
+    """One practice's key for one purpose: HKDF-SHA-256 (RFC 5869) with the practice as salt, and
+    the purpose and the version of the practice's keys as info."""
     extracted = hmac.digest(practice.encode(), master, hashlib.sha256)
-    return hmac.digest(extracted, f"peerview {purpose} v1".encode() + b"\x01", hashlib.sha256)
+    info = f"peerview {purpose} v{version}".encode()
+    return hmac.digest(extracted, info + b"\x01", hashlib.sha256)
 
 
 class HmacKeys:
-    """Keyed hashes under keys of the practice's own: equal people of two practices never match."""
+    """Keyed hashes under keys of the practice's own: equal people of two practices never match,
+    nor do those of two versions of one practice's keys."""
 
-    def __init__(self, master: bytes, practice: str) -> None:
+    def __init__(self, master: bytes, practice: str, version: int = 1) -> None:
         if len(master) < MASTER_BYTES:
             raise ValueError(f"the master key must have at least {MASTER_BYTES} bytes")
-        self._patient = hmac.new(derive(master, practice, "patient"), digestmod=hashlib.sha256)
-        self._gp = hmac.new(derive(master, practice, "gp"), digestmod=hashlib.sha256)
-        self._fact = hmac.new(derive(master, practice, "fact"), digestmod=hashlib.sha256)
-        self._person = hmac.new(derive(master, practice, "person"), digestmod=hashlib.sha256)
+
+        def keyed(purpose: str) -> hmac.HMAC:
+            key = derive(master, practice, purpose, version)
+            return hmac.new(key, digestmod=hashlib.sha256)
+
+        self._patient = keyed("patient")
+        self._gp = keyed("gp")
+        self._fact = keyed("fact")
+        self._person = keyed("person")
 
     def patient(self, source: str, id_text: str) -> bytes:
         return _hash(self._patient, f"{len(source)}:{source}|{id_text}")[:PATIENT_KEY_BYTES]
