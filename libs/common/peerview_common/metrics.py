@@ -88,7 +88,8 @@ dead_letters = Counter(
 )
 batch_seconds = Histogram(
     "peerview_compute_record_seconds",
-    "Time to work off one record, until its state and values were handed to the producer.",
+    "Time to work off a record, until its state and values were handed to the producer; one record "
+    "of 16 is timed.",
     buckets=LATENCY,
 )
 patients_held = Gauge(

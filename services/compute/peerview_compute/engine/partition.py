@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator
 from operator import is_
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from peerview_common.changes import PatientChange
 from peerview_common.days import day_text, iso_millis
 from peerview_common.snapshots import build_body, origin_hash
@@ -234,6 +236,30 @@ class Partition:
             practice.noted = () if more.kept or more.lost else said
         practice.states.notes = notes
         return notes != known
+
+    def note_change(
+        self, practice: Practice, data_through: int, position: int, codes: str, received: int
+    ) -> bool:
+        """``note`` for a change set. Mostly only time and place are new, which is said cheaply."""
+        known = practice.states.notes
+        first = known.first.get(codes)
+        said = (known.first, known.codes, known.kept)
+        if practice.noted and all(map(is_, said, practice.noted)):
+            if not codes or (first is not None and first <= received):
+                if data_through <= known.data_through and position <= known.position:
+                    return False
+                practice.states.notes = replace(
+                    known,
+                    data_through=max(known.data_through, data_through),
+                    position=max(known.position, position),
+                )
+                return True
+        update = Notes(
+            data_through=data_through,
+            position=position,
+            first={codes: received} if codes else {},
+        )
+        return self.note(practice, update)
 
     def notes_of(self, practice: Practice) -> Write:
         """The record of a practice's notes."""
