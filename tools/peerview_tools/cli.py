@@ -417,12 +417,23 @@ def rebuild(
 
 
 @app.command()
-def docs() -> None:
-    """Write the pages that come from the code: docs/settings.md and docs/metrics.md."""
-    from peerview_tools.docs import write
+def docs(
+    release: Annotated[
+        bool, typer.Option(help="Also make the contracts of now the released ones.")
+    ] = False,
+) -> None:
+    """Write what comes from the code: docs/settings.md, docs/metrics.md and docs/contracts."""
+    from peerview_tools import docs as written
+    from peerview_tools.contracts import files
 
-    for path in write():
+    for path in written.write():
         typer.echo(f"written: {path}")
+    if release:
+        try:
+            files.release(written.DOCS)
+        except files.BreakingChangeError as error:
+            typer.echo(f"this breaks who reads the released contracts:\n{error}", err=True)
+            raise typer.Exit(1) from None
 
 
 def main() -> None:
