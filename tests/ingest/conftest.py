@@ -28,11 +28,17 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.records: list[bytes] = []
+        self.types: list[str] = []
         self.away: str | None = None
         self.gate: asyncio.Event | None = None
 
     async def publish(
-        self, changes: Sequence[bytes], practice: str, traceparent: str | None
+        self,
+        changes: Sequence[bytes],
+        practice: str,
+        traceparent: str | None,
+        *,
+        event_type: str = EventType.CHANGES,
     ) -> list[Position]:
         if self.gate is not None:
             await self.gate.wait()
@@ -40,14 +46,17 @@ class MemoryLog:
             raise BrokerAwayError(self.away, 0, sent=False)
         first = len(self.records)
         self.records.extend(changes)
+        self.types.extend([event_type] * len(changes))
         return [Position(0, first + number) for number in range(len(changes))]
 
     def wrong(self) -> str | None:
         return self.away
 
+    def events(self) -> list[ChangeSet | changes.Control]:
+        return list(map(changes.decode, self.types, self.records))
+
     def sets(self) -> list[ChangeSet]:
-        found = [changes.decode(EventType.CHANGES, record) for record in self.records]
-        return [each for each in found if isinstance(each, ChangeSet)]
+        return [each for each in self.events() if isinstance(each, ChangeSet)]
 
 
 class Service:

@@ -56,9 +56,14 @@ class Publisher(Protocol):
     """Hands records to the log. Nothing may be sent after ``stop``."""
 
     async def publish(
-        self, changes: Sequence[bytes], practice: str, traceparent: str | None
+        self,
+        changes: Sequence[bytes],
+        practice: str,
+        traceparent: str | None,
+        *,
+        event_type: str = cloudevents.EventType.CHANGES,
     ) -> list[Position]:
-        """Send every record and wait for all acknowledgements.
+        """Send every record and wait for all acknowledgements. All are of one type.
 
         Raises BusyError before anything is sent, BrokerAwayError when one record failed.
         """
@@ -101,7 +106,12 @@ class KafkaPublisher:
         return self._wrong
 
     async def publish(
-        self, changes: Sequence[bytes], practice: str, traceparent: str | None
+        self,
+        changes: Sequence[bytes],
+        practice: str,
+        traceparent: str | None,
+        *,
+        event_type: str = cloudevents.EventType.CHANGES,
     ) -> list[Position]:
         total = len(changes)
         size = sum(map(len, changes))
@@ -113,7 +123,7 @@ class KafkaPublisher:
         self._count(size)
         began = time.perf_counter()
         try:
-            outcomes = await self._send(producer, changes, practice, traceparent)
+            outcomes = await self._send(producer, changes, practice, traceparent, event_type)
         finally:
             self._count(-size)
         failed = [error for error in outcomes if isinstance(error, BaseException)]
@@ -137,6 +147,7 @@ class KafkaPublisher:
         changes: Sequence[bytes],
         practice: str,
         traceparent: str | None,
+        event_type: str,
     ) -> list[Position | BaseException]:
         loop = asyncio.get_running_loop()
         partition = practice_partition(practice, self._settings.partitions)
@@ -145,7 +156,7 @@ class KafkaPublisher:
             answer: asyncio.Future[Position] = loop.create_future()
             waiting.append(answer)
             headers = cloudevents.headers(
-                cloudevents.EventType.CHANGES,
+                event_type,
                 "peerview/ingest",
                 subject=practice,
                 traceparent=traceparent,
