@@ -22,6 +22,7 @@ from sqlalchemy.engine import make_url
 from peerview_ingest.fhir.objection import Word
 from peerview_ingest.plan import Holder, Knowledge, Known, PatientState, Plan
 from peerview_ingest.tables import (
+    extract_facts,
     facts,
     idempotency_keys,
     objection_words,
@@ -83,6 +84,12 @@ class Store:
         """Raises when the database does not answer."""
         with self.engine.connect() as connection:
             connection.execute(text("SELECT 1"))
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction of one's own: committed at the end, rolled back on an exception."""
+        with self._single_writer, self.engine.begin() as connection:
+            yield connection
 
     @contextlib.contextmanager
     def turn(self, practice: str, source: str) -> Iterator["Turn"]:
@@ -211,6 +218,7 @@ class Turn:
                 rows &= facts.c.holders < after
             # a row that others share stays: it is stale by its generation
             execute(delete(facts).where(rows & (func.length(facts.c.holders) == _HOLDER.size)))
+            execute(delete(extract_facts).where(extract_facts.c.patient == patient))
         gone = [key for key, said in plan.words.items() if said is None]
         for part in chunks(gone):
             execute(delete(objection_words).where(objection_words.c.fact.in_(part)))

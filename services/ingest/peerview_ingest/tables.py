@@ -85,3 +85,39 @@ sources: Final = Table(
     Column("data_through", BigInteger, nullable=False),
     Column("last_extract", String(10)),
 )
+
+extracts: Final = Table(
+    "extracts",
+    metadata,
+    Column("run", Integer, primary_key=True, autoincrement=True, comment="grows with each drop"),
+    Column("practice", String(10), nullable=False),
+    Column("source", String(100), nullable=False),
+    Column("day", Integer, nullable=False, comment="the day that it is of"),
+    Column("mode", String(5), nullable=False, comment="full or delta"),
+    Column("state", String(12), nullable=False),
+    Column("mapping", String(80), nullable=False, comment="name and version"),
+    Column("codes", String(12), nullable=False, comment="version of the code list it came under"),
+    Column("began", BigInteger, nullable=False),
+    Column("ended", BigInteger),
+    Column("report", Text, nullable=False, comment="JSON: counts and places, no value"),
+    Column("decided_by", String(200), comment="who confirmed or rejected what was held"),
+    Column("decided", BigInteger),
+    Index("extracts_source", "practice", "source"),
+    sqlite_autoincrement=True,
+)
+
+extract_facts: Final = Table(
+    "extract_facts",
+    metadata,
+    Column("key", LargeBinary(16), primary_key=True, comment="as in facts"),
+    Column("practice", String(10), nullable=False),
+    Column("source", String(100), nullable=False),
+    Column("type", Integer, nullable=False),
+    Column("id", LargeBinary, nullable=False, comment="as the fact has it"),
+    Column("patient", LargeBinary(16), nullable=False),
+    Column("day", Integer, nullable=False, comment="the latest day of a drop that held it"),
+    Column("run", Integer, nullable=False, comment="the latest drop that held it"),
+    Index("extract_facts_source", "practice", "source", "type", "key"),
+    Index("extract_facts_patient", "patient"),
+    sqlite_with_rowid=False,
+)
