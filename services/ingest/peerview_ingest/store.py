@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import struct
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -144,7 +144,14 @@ class Turn:
             for row in ask(select(facts).where(facts.c.key.in_(part))):
                 holders = tuple(Holder(*each) for each in _HOLDER.iter_unpack(row.holders))
                 known.rows[row.key] = Known(
-                    row.stamp, row.version, row.deleted, row.digest, row.content, holders
+                    row.stamp,
+                    row.version,
+                    row.deleted,
+                    row.digest,
+                    row.content,
+                    holders,
+                    row.codes,
+                    row.raised,
                 )
                 people.update(holder.patient for holder in holders)
             words = select(objection_words.c.patient).where(objection_words.c.fact.in_(part))
@@ -163,11 +170,19 @@ class Turn:
         return known
 
     def commit(
-        self, plan: Plan, given: dict[str, str], data_through: int, answer: "Answer | None" = None
+        self,
+        plan: Plan,
+        given: dict[str, str],
+        data_through: int,
+        answer: "Answer | None" = None,
+        also: Callable[[Connection], None] | None = None,
     ) -> None:
-        """Remember what was acknowledged, in one transaction."""
+        """Remember what was acknowledged, in one transaction; ``also`` writes in the same one,
+        and nothing of it is remembered where that raises."""
         self._connection.rollback()
         with self._single_writer, self._connection.begin():
+            if also is not None:
+                also(self._connection)
             self._forget(plan)
             self._upsert(facts, "key", [self._fact_row(k, r) for k, r in plan.rows.items()])
             states = {**dict.fromkeys(plan.persons), **plan.patients}
@@ -191,8 +206,10 @@ class Turn:
                         "practice": self._practice,
                         "source": self._source,
                         "data_through": data_through,
+                        "first_codes": plan.codes,
                     }
                 ],
+                only=("data_through",),
             )
             if answer is not None:
                 self._remember(answer)
@@ -207,6 +224,8 @@ class Turn:
             "digest": row.digest,
             "content": row.content,
             "holders": b"".join(_HOLDER.pack(*holder) for holder in row.holders),
+            "codes": row.codes,
+            "raised": row.raised,
         }
 
     def _forget(self, plan: Plan) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from msgspec import structs
+from sqlalchemy import Connection
 
 from peerview_common import metrics
 from peerview_common.changes import (
@@ -45,6 +46,9 @@ MAX_PARTS: Final = MAX_RECORD_BYTES - 1_000
 _ORGANISATION_ID = re.compile(r"[A-Za-z0-9._|:/#-]{1,200}", re.ASCII)
 _ODS = re.compile(r"[A-Za-z0-9]{1,20}", re.ASCII)
 T = TypeVar("T")
+
+Also = Callable[[Connection, "Submitted"], None]
+"""Writes to the database in the transaction that remembers a submission."""
 
 Reading = Callable[[Reader], list[tuple[int | None, Read]]]
 """Reads documents with a reader; each Read with its line, in a stream of lines."""
@@ -130,6 +134,7 @@ class Ingest:
         beat: bool = False,
         submission: str | None = None,
         remember: Callable[[Submitted], Answer] | None = None,
+        also: Also | None = None,
     ) -> Submitted:
         """Take one submission, or one group of a longer one; ``beat`` sends one though it is empty.
 
@@ -137,7 +142,7 @@ class Ingest:
         Raises RefusedError and TooLargeError (``atomic`` alone), and the publisher's errors.
         """
         with self._hold(size):
-            return await self._take(sender, reading, atomic, beat, submission, remember)
+            return await self._take(sender, reading, atomic, beat, submission, remember, also)
 
     @contextlib.contextmanager
     def _hold(self, size: int) -> Iterator[None]:
@@ -157,6 +162,7 @@ class Ingest:
         beat: bool,
         submission: str | None,
         remember: Callable[[Submitted], Answer] | None,
+        also: Also | None,
     ) -> Submitted:
         async with self._locks[sender.practice]:
             received = max(self._now(), self._last.get(sender.practice, 0) + 1)
@@ -178,7 +184,13 @@ class Ingest:
                 answer = remember(submitted) if remember else None
 
                 def commit() -> None:
-                    ready.turn.commit(ready.plan, ready.organisations, received, answer)
+                    ready.turn.commit(
+                        ready.plan,
+                        ready.organisations,
+                        received,
+                        answer,
+                        (lambda connection: also(connection, submitted)) if also else None,
+                    )
                     stack.close()
 
                 await self.in_thread(commit)

@@ -28,6 +28,10 @@ facts: Final = Table(
     Column("digest", LargeBinary(32), nullable=False, comment="of the whole version, for ties"),
     Column("content", LargeBinary(16), nullable=False, comment="of the body alone"),
     Column("holders", LargeBinary, nullable=False, comment="20 bytes each: patient, generation"),
+    Column("codes", String(16), nullable=False, server_default="", comment="code list's version"),
+    Column(
+        "raised", Integer, nullable=False, server_default="0", comment="stamp less the source's"
+    ),
     Index("facts_holders", "holders"),
     sqlite_with_rowid=False,
 )
@@ -84,6 +88,49 @@ sources: Final = Table(
     Column("source", String(100), primary_key=True),
     Column("data_through", BigInteger, nullable=False),
     Column("last_extract", String(10)),
+    Column("first_codes", String(16), comment="code list of the source's first submission"),
+    Column("full_codes", String(16), comment="code list of its last full upload"),
+)
+
+uploads: Final = Table(
+    "uploads",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("practice", String(10), nullable=False),
+    Column("source", String(100), nullable=False),
+    Column("full", Boolean, nullable=False, comment="declared: all that the source has"),
+    Column("codes", String(16), nullable=False, comment="code list's version when it began"),
+    Column("lines", BigInteger, comment="how many there will be, where that was said"),
+    Column("next_line", BigInteger, nullable=False, comment="all before it are committed"),
+    Column("accepted", BigInteger, nullable=False),
+    Column("rejected", BigInteger, nullable=False),
+    Column("dropped", BigInteger, nullable=False),
+    Column("unchanged", BigInteger, nullable=False),
+    Column("objections", BigInteger, nullable=False),
+    Column("opted_in", BigInteger, nullable=False),
+    Column("shared_nhs_numbers", BigInteger, nullable=False),
+    Column("partition", Integer, comment="of its last record in practice.changes"),
+    Column("offset", BigInteger, comment="of its last record in practice.changes"),
+    Column("reported", Integer, nullable=False, comment="rows in upload_refusals"),
+    Column("created", BigInteger, nullable=False),
+    Column("active", BigInteger, nullable=False, comment="last sign of life; it expires from then"),
+    Column("completed", BigInteger),
+    Column("backfill", Boolean, nullable=False, comment="backfill.completed was sent for it"),
+    Column("holder", String(36), comment="the request that sends it just now"),
+    Column("held_until", BigInteger, nullable=False),
+    Index("uploads_active", "active"),
+    Index("uploads_source", "practice", "source"),
+)
+
+upload_refusals: Final = Table(
+    "upload_refusals",
+    metadata,
+    Column("upload", String(36), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("line", BigInteger, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("code", String(50), nullable=False),
+    Column("reason", Text, nullable=False),
 )
 
 extracts: Final = Table(
