@@ -35,6 +35,17 @@ publish_seconds = Histogram(
 in_flight = Gauge(
     "peerview_ingest_in_flight_bytes", "Bytes sent to Kafka and not yet acknowledged."
 )
+extracts = Counter(
+    "peerview_ingest_extracts_total",
+    "Extracts, by mode (full, delta) and how they ended: complete, held, confirmed, rejected, "
+    "incomplete (cut short), refused (nothing taken).",
+    ["mode", "outcome"],
+)
+extract_rows = Counter(
+    "peerview_ingest_extract_rows_total",
+    "Rows of extracts, by table and outcome: accepted, dropped or rejected.",
+    ["table", "outcome"],
+)
 
 # -- compute
 changes = Counter(

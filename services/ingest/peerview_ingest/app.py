@@ -17,6 +17,8 @@ from peerview_common import ops, problem
 from peerview_common.auth import AuthError, TokenVerifier
 from peerview_common.problem import Problem
 from peerview_ingest import answers, fhir_routes, refusals, v1_routes
+from peerview_ingest.extracts import routes as extract_routes
+from peerview_ingest.extracts.catalogue import Catalogue
 from peerview_ingest.publisher import BrokerAwayError, BusyError, KafkaPublisher
 from peerview_ingest.senders import Senders
 from peerview_ingest.submission import Ingest
@@ -26,7 +28,10 @@ SERVICE = "ingest"
 log = structlog.get_logger("peerview.ingest")
 
 
-def make_app(ingest: Ingest, verifier: TokenVerifier) -> FastAPI:
+def make_app(
+    ingest: Ingest, verifier: TokenVerifier, catalogue: Catalogue | None = None
+) -> FastAPI:
+    """``catalogue`` has the mappings of extracts; those that the settings name without it."""
     app = FastAPI(
         title="Peerview ingest",
         version=fhir_routes.VERSION,
@@ -36,6 +41,8 @@ def make_app(ingest: Ingest, verifier: TokenVerifier) -> FastAPI:
     senders = Senders(verifier, ingest.settings)
     app.include_router(fhir_routes.router(ingest, senders))
     app.include_router(v1_routes.router(ingest, senders))
+    mappings = catalogue or Catalogue.of(ingest.settings.extract_mappings)
+    app.include_router(extract_routes.router(ingest, senders, mappings))
     app.include_router(ops.router(SERVICE, _checks(ingest)))
     ops.measure(app, SERVICE)
     problem.install(app)

@@ -5,7 +5,7 @@ from typing import Final
 
 from fastapi import Request
 
-from peerview_common.auth import TokenVerifier
+from peerview_common.auth import Principal, TokenVerifier
 from peerview_common.ids import ods_code
 from peerview_common.problem import Problem
 from peerview_common.settings import IngestSettings
@@ -25,8 +25,13 @@ class Senders:
         self._settings = settings
 
     def __call__(self, request: Request) -> Sender:
+        return self.caller(request, SCOPE)[1]
+
+    def caller(self, request: Request, *scopes: str) -> tuple[Principal, Sender]:
+        """Somebody with at least one of ``scopes``, and the sender that they stand for."""
         principal = self._verifier.principal(request.headers.get("authorization"))
-        principal.require_scope(SCOPE)
+        if not principal.scopes & set(scopes):
+            principal.require_scope(scopes[0])
         named = request.headers.get("ods-code")
         if named is None:
             if not principal.practices:
@@ -50,4 +55,5 @@ class Senders:
         if len(principal.system) > MAX_SOURCE:
             raise Problem(400, "source-too-long", "the token's claim system is too long")
         trace = request.headers.get("traceparent", "")
-        return Sender(practice, principal.system, trace if _TRACEPARENT.fullmatch(trace) else None)
+        traced = trace if _TRACEPARENT.fullmatch(trace) else None
+        return principal, Sender(practice, principal.system, traced)

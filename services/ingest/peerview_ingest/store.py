@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, select, text
+from sqlalchemy import Connection, Engine, case, create_engine, delete, event, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 
@@ -87,7 +87,7 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
-        """One transaction of one's own: committed at the end, rolled back on an exception."""
+        """A transaction outside any practice's turn."""
         with self._single_writer, self.engine.begin() as connection:
             yield connection
 
@@ -198,21 +198,27 @@ class Turn:
                 for key, ods in given.items()
             ]
             self._upsert(organisations, "practice,source,id", places)
-            self._upsert(
-                sources,
-                "practice,source",
-                [
-                    {
-                        "practice": self._practice,
-                        "source": self._source,
-                        "data_through": data_through,
-                        "first_codes": plan.codes,
-                    }
-                ],
-                only=("data_through",),
-            )
+            self._sourced(data_through, plan.codes)
             if answer is not None:
                 self._remember(answer)
+
+    def _sourced(self, data_through: int, codes: str) -> None:
+        """A feed is known to be whole up to the latest moment that it ever was."""
+        insert = self._insert(sources).values(
+            practice=self._practice,
+            source=self._source,
+            data_through=data_through,
+            first_codes=codes,
+        )
+        later = case(
+            (insert.excluded.data_through > sources.c.data_through, insert.excluded.data_through),
+            else_=sources.c.data_through,
+        )
+        self._connection.execute(
+            insert.on_conflict_do_update(
+                index_elements=["practice", "source"], set_={"data_through": later}
+            )
+        )
 
     def _fact_row(self, key: bytes, row: Known) -> dict[str, Any]:
         return {

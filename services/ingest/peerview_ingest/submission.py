@@ -105,7 +105,7 @@ class Ingest:
         self.settings = settings
         self.store = store
         self.publisher = publisher
-        self._codes = codes
+        self.codes = codes
         self._master = master_key
         self._now = now
         self._keys: dict[str, HmacKeys] = {}
@@ -119,6 +119,10 @@ class Ingest:
     def close(self) -> None:
         self._threads.shutdown(wait=True)
         self.store.close()
+
+    def now(self) -> int:
+        """Milliseconds UTC."""
+        return self._now()
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Run what blocks beside the event loop."""
@@ -135,14 +139,20 @@ class Ingest:
         submission: str | None = None,
         remember: Callable[[Submitted], Answer] | None = None,
         also: Also | None = None,
+        through: int | None = None,
     ) -> Submitted:
         """Take one submission, or one group of a longer one; ``beat`` sends one though it is empty.
+
+        ``through`` is when the feed is known to be whole up to, where that is not now: the day of a
+        drop, in milliseconds UTC.
 
         ``size`` is its bytes as received, held until it is done: bounded, or BusyError.
         Raises RefusedError and TooLargeError (``atomic`` alone), and the publisher's errors.
         """
         with self._hold(size):
-            return await self._take(sender, reading, atomic, beat, submission, remember, also)
+            return await self._take(
+                sender, reading, atomic, beat, submission, remember, also, through
+            )
 
     @contextlib.contextmanager
     def _hold(self, size: int) -> Iterator[None]:
@@ -163,6 +173,7 @@ class Ingest:
         submission: str | None,
         remember: Callable[[Submitted], Answer] | None,
         also: Also | None,
+        through: int | None,
     ) -> Submitted:
         async with self._locks[sender.practice]:
             received = max(self._now(), self._last.get(sender.practice, 0) + 1)
@@ -170,6 +181,7 @@ class Ingest:
             receipt = SubmissionReceipt(
                 submission or str(uuid.uuid4()), sender.practice, sender.source, received
             )
+            receipt.data_through = received if through is None else min(received, through)
             stack = contextlib.ExitStack()
             try:
                 ready = await self.in_thread(
@@ -187,7 +199,7 @@ class Ingest:
                     ready.turn.commit(
                         ready.plan,
                         ready.organisations,
-                        received,
+                        receipt.data_through,
                         answer,
                         (lambda connection: also(connection, submitted)) if also else None,
                     )
@@ -226,7 +238,7 @@ class Ingest:
             (patient for read in newest.values() for patient in read.patients),
             (read.person for read in newest.values() if read.person is not None),
         )
-        plan = make_plan(self._codes, newest, known)
+        plan = make_plan(self.codes, newest, known)
         _tell(receipt, reads, plan)
         alive = self._alive.get((sender.practice, sender.source), 0)
         taken = any(read.outcome is not Outcome.REJECTED for _, read in reads)
@@ -243,7 +255,7 @@ class Ingest:
             keys = self._keys[sender.practice] = HmacKeys(self._master, sender.practice)
         feed = Feed(sender.practice, sender.source, sender.source in self.settings.register_all)
         clock = Receipt(received, self.settings.max_future_hours)
-        return Reader(self._codes, feed, keys, clock, organisations)
+        return Reader(self.codes, feed, keys, clock, organisations)
 
     def _change_set(self, sender: Sender, receipt: SubmissionReceipt) -> ChangeSet:
         return ChangeSet(
@@ -252,8 +264,8 @@ class Ingest:
             source=sender.source,
             submission=receipt.submission,
             received=receipt.received,
-            data_through=receipt.received,
-            codes=self._codes.version,
+            data_through=receipt.data_through,
+            codes=self.codes.version,
             patients=[],
         )
 

@@ -1,20 +1,26 @@
-"""What ingest's database remembers of drops: which there were, and which record each last held."""
+"""What ingest's database remembers of drops: which there were, and which record each last held.
+
+Marks are written in the transaction that remembers a group of rows, so they are never ahead of the
+log and never behind the index of facts."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, case, func, or_, select, update
+from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from peerview_ingest.extracts.versions import Mark, Version
+from peerview_ingest.extracts.versions import Mark, Settled, Standing, Version
 from peerview_ingest.store import Store, chunks
-from peerview_ingest.tables import extract_facts, extracts, facts, patients
+from peerview_ingest.tables import extract_facts, extracts, facts, patients, sources
 
 TAKING: Final = "taking"
 COMPLETE: Final = "complete"
 INCOMPLETE: Final = "incomplete"
+"""It ended in an error, or was cut off, after rows of it had been taken."""
+REFUSED: Final = "refused"
+"""It ended in an error before any row was taken."""
 HELD: Final = "held"
 CONFIRMED: Final = "confirmed"
 """A held one that somebody confirmed, and whose deletions are being carried out."""
@@ -22,9 +28,23 @@ REJECTED: Final = "rejected"
 SUPERSEDED: Final = "superseded"
 """A held one that a later one has replaced."""
 
+WHOLE: Final = (COMPLETE, HELD, CONFIRMED, SUPERSEDED)
+"""States of full drops of which every row was taken, and which nobody has rejected."""
+
 FULL: Final = "full"
 DELTA: Final = "delta"
 LISTED: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A new drop, and where it stands among those of its source."""
+
+    run: int
+    newest: bool
+    after_full: bool
+    through: int
+    """Milliseconds UTC up to which the feed was known to be whole; 0 for a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +59,7 @@ class Vanished:
 
 
 class DropIndex:
-    """Statements about drops. Every method is one transaction, and blocks."""
+    """Statements about drops. All block; those that take no connection are one transaction."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -50,15 +70,15 @@ class DropIndex:
 
     def begin(
         self, practice: str, source: str, day: int, mode: str, mapping: str, codes: str, now: int
-    ) -> tuple[int, bool, bool]:
-        """``(run, newest, after_full)`` of a new drop; any that is being taken is given up."""
+    ) -> Begun:
+        """Note a new drop; any of the source that is being taken is given up."""
         mine = _of(practice, source)
         with self._store.writing() as connection:
             ended = update(extracts).where(mine, extracts.c.state == TAKING)
             connection.execute(ended.values(state=INCOMPLETE, ended=now))
-            taken = extracts.c.state != INCOMPLETE
-            latest = connection.scalar(select(func.max(extracts.c.day)).where(mine, taken))
-            full = and_(mine, extracts.c.mode == FULL, extracts.c.state == COMPLETE)
+            said = and_(mine, extracts.c.state != REFUSED)
+            latest = connection.scalar(select(func.max(extracts.c.day)).where(said))
+            full = and_(mine, extracts.c.mode == FULL, extracts.c.state.in_(WHOLE))
             last_full = connection.scalar(select(func.max(extracts.c.day)).where(full))
             row = {
                 "practice": practice,
@@ -72,7 +92,10 @@ class DropIndex:
                 "report": "{}",
             }
             (run,) = connection.execute(extracts.insert().values(row)).inserted_primary_key or (0,)
-        return run, latest is None or day >= latest, last_full is None or day >= last_full
+            feed = and_(sources.c.practice == practice, sources.c.source == source)
+            through = connection.scalar(select(sources.c.data_through).where(feed))
+        newest = latest is None or day >= latest
+        return Begun(run, newest, last_full is None or day >= last_full, through or 0)
 
     def state(self, run: int) -> str | None:
         with self._store.engine.connect() as connection:
@@ -127,7 +150,7 @@ class DropIndex:
         """What the index knows of these records, and which drop last held them."""
         query = select(
             facts.c.key,
-            facts.c.stamp,
+            (facts.c.stamp - facts.c.raised).label("stamp"),
             facts.c.version,
             facts.c.deleted,
             facts.c.content,
@@ -144,62 +167,57 @@ class DropIndex:
 
     def mark(
         self,
+        connection: Connection,
         practice: str,
         source: str,
-        run: int,
-        day: int,
-        marks: Sequence[Mark],
-        there: Iterable[bytes],
+        standing: Standing,
+        settled: Settled,
     ) -> None:
-        """The drop holds these; of those that are only ``there``, whichever one held before."""
-        with self._store.writing() as connection:
-            objecting = self._objecting(connection, {mark.patient for mark in marks})
-            rows = [
-                {
-                    "key": mark.key,
-                    "practice": practice,
-                    "source": source,
-                    "type": mark.type,
-                    "id": mark.id,
-                    "patient": mark.patient,
-                    "day": day,
-                    "run": run,
-                }
-                for mark in marks
-                if mark.patient not in objecting
-            ]
-            if rows:
-                insert = self._insert(extract_facts)
-                later = {
-                    "day": _greater(insert.excluded.day, extract_facts.c.day),
-                    "run": _greater(insert.excluded.run, extract_facts.c.run),
-                    "patient": insert.excluded.patient,
-                }
-                statement = insert.on_conflict_do_update(index_elements=["key"], set_=later)
-                connection.execute(statement, rows)
-            for part in chunks(sorted(there)):
-                held = update(extract_facts).where(extract_facts.c.key.in_(part))
-                connection.execute(
-                    held.values(
-                        day=case((extract_facts.c.day > day, extract_facts.c.day), else_=day),
-                        run=case((extract_facts.c.run > run, extract_facts.c.run), else_=run),
-                    )
+        """The drop holds what ``settled`` says, or has it no more."""
+        run, day = standing.run, standing.day.number
+        objecting = self._objecting(connection, {m.patient for m in settled.marks.values()})
+        rows = [
+            {
+                "key": mark.key,
+                "practice": practice,
+                "source": source,
+                "type": mark.type,
+                "id": mark.id,
+                "patient": mark.patient,
+                "day": day,
+                "run": run,
+            }
+            for mark in settled.marks.values()
+            if mark.patient not in objecting
+        ]
+        if rows:
+            insert = self._insert(extract_facts)
+            later = {
+                "day": _greater(insert.excluded.day, extract_facts.c.day),
+                "run": _greater(insert.excluded.run, extract_facts.c.run),
+                "patient": insert.excluded.patient,
+            }
+            statement = insert.on_conflict_do_update(index_elements=["key"], set_=later)
+            connection.execute(statement, rows)
+        for part in chunks(sorted(settled.there - settled.marks.keys())):
+            held = update(extract_facts).where(extract_facts.c.key.in_(part))
+            connection.execute(
+                held.values(
+                    day=case((extract_facts.c.day > day, extract_facts.c.day), else_=day),
+                    run=case((extract_facts.c.run > run, extract_facts.c.run), else_=run),
                 )
+            )
+        self.forget(connection, settled.void)
 
-    def forget(self, keys: Iterable[bytes]) -> None:
+    @staticmethod
+    def forget(connection: Connection, keys: Iterable[bytes]) -> None:
         """No drop holds these any more."""
-        wanted = sorted(keys)
-        if not wanted:
-            return
-        with self._store.writing() as connection:
-            for part in chunks(wanted):
-                connection.execute(extract_facts.delete().where(extract_facts.c.key.in_(part)))
+        for part in chunks(sorted(keys)):
+            connection.execute(delete(extract_facts).where(extract_facts.c.key.in_(part)))
 
-    def vanished(
-        self, practice: str, source: str, run: int, day: int, end: int
-    ) -> dict[int, Vanished]:
+    def vanished(self, practice: str, source: str, standing: Standing) -> dict[int, Vanished]:
         """By resource type: what earlier drops held, and how much of it this full one does not."""
-        gone = case((_gone(run, day, end), 1), else_=0)
+        gone = case((_gone(standing), 1), else_=0)
         by_patient = (
             select(
                 extract_facts.c.type,
@@ -229,9 +247,7 @@ class DropIndex:
         self,
         practice: str,
         source: str,
-        run: int,
-        day: int,
-        end: int,
+        standing: Standing,
         kind: int,
         after: bytes,
         limit: int,
@@ -254,7 +270,7 @@ class DropIndex:
                 extract_facts.c.source == source,
                 extract_facts.c.type == kind,
                 extract_facts.c.key > after,
-                _gone(run, day, end),
+                _gone(standing),
             )
             .order_by(extract_facts.c.key)
             .limit(limit)
@@ -284,12 +300,12 @@ def _of(practice: str, source: str) -> Any:
     return and_(extracts.c.practice == practice, extracts.c.source == source)
 
 
-def _gone(run: int, day: int, end: int) -> Any:
+def _gone(standing: Standing) -> Any:
     """An earlier drop held it, this one does not, and nothing later is known of it."""
     return and_(
-        extract_facts.c.run < run,
-        extract_facts.c.day <= day,
-        or_(facts.c.stamp.is_(None), facts.c.stamp < end),
+        extract_facts.c.run < standing.run,
+        extract_facts.c.day <= standing.day.number,
+        or_(facts.c.stamp.is_(None), facts.c.stamp < standing.day.end),
     )
 
 

@@ -36,6 +36,8 @@ class Day:
 
     text: str
     """``2026-04-01``"""
+    number: int
+    """Days since 1970-01-01."""
     stamp: int
     """Its first moment in Europe/London, in milliseconds UTC."""
     end: int

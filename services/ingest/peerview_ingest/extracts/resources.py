@@ -97,8 +97,10 @@ def _names(found: Any) -> Iterator[str]:
             yield from _names(value)
 
 
-def compile_table(name: str, table: Table, places: Mapping[str, int], form: FileForm) -> Compiled:
-    """``places`` has every column of ``wanted_columns``."""
+def compile_table(
+    name: str, table: Table, places: Mapping[str, int], width: int, form: FileForm
+) -> Compiled:
+    """``places`` has every column of ``wanted_columns``, ``width`` is how many the file has."""
     sheet = Sheet(places, form, table.dates or ())
     build, columns = _BUILDERS[name](table, sheet)
     patient = getattr(table, "patient", None)
@@ -106,11 +108,15 @@ def compile_table(name: str, table: Table, places: Mapping[str, int], form: File
     identity = sheet.needed(table.id) if patient else _patient_id(sheet, table.id)
     if patient:
         build = _of_patient(name, build, patient_key, sheet.text(patient[0]))
-        columns = {"subject": patient[0], "patient": patient[0], "participant": patient[0]} | columns
+        columns = {
+            "subject": patient[0],
+            "patient": patient[0],
+            "participant": patient[0],
+        } | columns
     return Compiled(
         name=name,
         kind=RESOURCES[name],
-        width=len(places),
+        width=width,
         practice=sheet.needed((table.practice,)) if table.practice else None,
         where=[sheet.flag(flag) for flag in table.where],
         id=identity,

@@ -58,12 +58,11 @@ class Rows:
         self._length = 0
         self._first = True
         self._ended = False
-        quoting = csv.QUOTE_NONE if form.quote is None else csv.QUOTE_MINIMAL
         self._reader = csv.reader(
             _Lines(self),
             delimiter=form.delimiter,
             quotechar=form.quote or '"',
-            quoting=quoting,
+            quoting=csv.QUOTE_NONE if form.quote is None else csv.QUOTE_MINIMAL,
             strict=True,
         )
 

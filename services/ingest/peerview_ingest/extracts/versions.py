@@ -8,6 +8,7 @@ says something else at the same time is a correction, and a row that is there is
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from peerview_common.facts import Fact
 from peerview_ingest.extracts.reading import Day, RowRead, at_version, refused
@@ -15,7 +16,7 @@ from peerview_ingest.fhir import Outcome, Read
 from peerview_ingest.fhir.reader import content
 from peerview_ingest.plan import fact_hash
 
-TWICE = "is the id of an earlier row that says something else"
+TWICE: Final = "is the id of an earlier row that says something else"
 
 
 @dataclass(frozen=True, slots=True)
