@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import pytest
 
-from peerview_common.facts import Fact
+from peerview_common.facts import Fact, newer
 from peerview_ingest.extracts import catalogue
 from peerview_ingest.extracts.mapping import Mapping as TableMapping
 from peerview_ingest.extracts.resources import wanted_columns
@@ -17,6 +18,8 @@ from tests.ingest.conftest import Service
 Row = Mapping[str, str]
 FIELDGATE: TableMapping = next(each for each in catalogue.shipped() if each.name == "fieldgate")
 LINDEN: TableMapping = next(each for each in catalogue.shipped() if each.name == "linden")
+ON_BOTH = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+
 DAY = "2026-05-20"
 NEXT = "2026-05-21"
 
@@ -99,13 +102,13 @@ async def put(
     parts: Mapping[str, bytes],
     mode: str = "full",
     source: str = "fieldgate",
-    **rest: Any,
+    query: str = "",
 ) -> httpx.Response:
     files = [(name, (f"{name}.csv", data, "text/csv")) for name, data in parts.items()]
     token = service.token_for(PRACTICE, system=source)
-    headers = {"Authorization": f"Bearer {token}", **rest.pop("headers", {})}
-    path = f"/v1/extracts/{day}?mode={mode}"
-    return await service.client.put(path, files=files, headers=headers, **rest)
+    headers = {"Authorization": f"Bearer {token}"}
+    path = f"/v1/extracts/{day}?mode={mode}{query}"
+    return await service.client.put(path, files=files, headers=headers)
 
 
 async def send(
@@ -128,8 +131,6 @@ async def decide(service: Service, method: str, path: str, **rest: Any) -> httpx
 
 def held(service: Service) -> dict[bytes, dict[tuple[str, int, bytes], Fact]]:
     """What compute would hold: of each patient's facts the newest version, void ones left out."""
-    from peerview_common.facts import newer
-
     found: dict[bytes, dict[tuple[str, int, bytes], Fact]] = {}
     generations: dict[bytes, int] = {}
     for change_set in service.log.sets():

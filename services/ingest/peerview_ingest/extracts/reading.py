@@ -76,8 +76,11 @@ def _read(
         read = replace(read, issues=tuple(_at_column(issue, table) for issue in read.issues))
     if read.outcome is not Outcome.REJECTED:
         return RowRead(row.line, read)
-    key = None if identity is None else key_of(reader, table.kind, identity)
-    return RowRead(row.line, read, key, nobodys=key is None)
+    try:
+        key = key_of(reader, table.kind, identity or table.id(cells))
+    except CellFault:
+        return RowRead(row.line, read, nobodys=True)
+    return RowRead(row.line, read, key)
 
 
 def _resource(
