@@ -131,8 +131,7 @@ class Readings:
         state = states.decode(without_cache(value)[0])
         if day is None:
             return states.encode(state)
-        prune_day = self._core.evaluator.prune_day
-        kept = [fact for fact in state.facts if prune_day(fact) > day]
+        kept, _ = self._core.evaluator.prune(state.facts, day)
         return states.encode(msgspec.structs.replace(state, facts=kept))
 
     def _wrong_caches(self) -> list[str]:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -13,9 +14,14 @@ from pathlib import Path
 
 from peerview_tools.broker import engine_version
 from peerview_tools.jvm_broker import HOST, free_port
+from tests.support.processes import remove_at_the_end, start_process
+from tests.support.waiting import wait_until
 
 POSTGRES_IMAGE = "postgres:15"
 _START_SECONDS = 60
+_STOP_SECONDS = 20
+_AT_ONCE = signal.SIGQUIT
+"""PostgreSQL's "immediate shutdown"."""
 
 
 class NoPostgresError(RuntimeError):
@@ -80,13 +86,15 @@ def _local_server(programs: Path) -> Iterator[tuple[str, str]]:
     user = "nobody" if os.geteuid() == 0 else None
     if user is not None:
         os.chown(home, pwd.getpwnam(user).pw_uid, -1)
+    environment = dict(os.environ) | {"HOME": str(home)}
+    remove_at_the_end(home)
 
     def run(*command: str | Path) -> str:
         done = subprocess.run(
             [str(part) for part in command],
             user=user,
             cwd=home,
-            env=dict(os.environ) | {"HOME": str(home)},
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -94,20 +102,38 @@ def _local_server(programs: Path) -> Iterator[tuple[str, str]]:
             check=False,
         )
         if done.returncode != 0:
-            tail = log.read_text() if log.exists() else ""
-            raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{tail}")
+            raise RuntimeError(f"{command[0]} failed:\n{done.stdout}")
         return done.stdout
 
-    # nothing here need survive a power cut
-    options = f"-c listen_addresses={HOST} -c port={port} -c fsync=off -k {home}"
-    pg_ctl = [programs / "pg_ctl", "-D", data, "-s", "-w", "-t", str(_START_SECONDS)]
     try:
         run(programs / "initdb", "-D", data, "-U", "test", "--auth=trust", "-E", "UTF8", "-N")
         version = run(programs / "postgres", "--version").strip()
-        run(*pg_ctl, "-l", log, "-o", options, "start")
+        with log.open("wb") as output:
+            # nothing here need survive a power cut
+            server = start_process(
+                [programs / "postgres", "-D", data, "-p", str(port), "-k", home, "-F",
+                 "-c", f"listen_addresses={HOST}"],
+                dies_by=_AT_ONCE, user=user, cwd=home, env=environment, stdout=output,
+                stderr=subprocess.STDOUT,
+            )  # fmt: skip
         try:
+            _wait_until_ready(programs, port, server, log)
             yield f"postgresql+psycopg://test@{HOST}:{port}/postgres", f"{version}, run locally"
         finally:
-            run(*pg_ctl, "-m", "immediate", "stop")
+            server.send_signal(_AT_ONCE)
+            server.wait(_STOP_SECONDS)
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _wait_until_ready(
+    programs: Path, port: int, server: "subprocess.Popen[bytes]", log: Path
+) -> None:
+    asks = [str(programs / "pg_isready"), "-q", "-h", HOST, "-p", str(port)]
+
+    def ready() -> bool:
+        if server.poll() is not None:
+            raise RuntimeError(f"postgres ended with {server.returncode}:\n{log.read_text()}")
+        return subprocess.run(asks, stdin=subprocess.DEVNULL, check=False).returncode == 0
+
+    wait_until(ready, "PostgreSQL is ready", _START_SECONDS, last=log.read_text)

@@ -12,7 +12,16 @@ from peerview_tools.bench.run import run
 
 FIELDS = ["measure", "value", "unit", "target", "ok", "against"]
 IN_PROCESS = ["core", "extracts", "flat"]
-WITH_WORKERS = ["worker", "faust-table", "freshness", "memory", "takeover", "recovery", "tick"]
+WITH_WORKERS = [
+    "worker",
+    "faust-table",
+    "freshness",
+    "memory",
+    "bulk-memory",
+    "takeover",
+    "recovery",
+    "tick",
+]
 
 
 def lines_of(printed: str) -> list[dict[str, object]]:

@@ -2,13 +2,11 @@
 
 import hashlib
 import logging
-import socket
 import sys
 
-import uvicorn
 from pydantic import ValidationError
 
-from peerview_common import codes, logs
+from peerview_common import codes, logs, serving
 from peerview_common.auth import TokenVerifier
 from peerview_common.codes import CodeList
 from peerview_common.settings import IngestSettings
@@ -19,7 +17,6 @@ from peerview_ingest.publisher import KafkaPublisher
 from peerview_ingest.store import Store
 from peerview_ingest.submission import Ingest
 
-DRAIN_SECONDS = 25
 DEMONSTRATION_KEY = hashlib.sha256(b"peerview demonstration key: protects nobody").digest()
 
 
@@ -67,16 +64,9 @@ def main() -> int:
     if not settings.master_key.get_secret_value():
         log.warning("master key", reason="none set: the public demonstration key is used")
     app = make_app(ingest, TokenVerifier.from_settings(settings), mappings)
-    listener = socket.create_server((settings.host, settings.port), backlog=1024)
+    listener = serving.listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     log.info("listening", address=f"http://{host}:{port}")
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        log_level="warning",
-        access_log=False,  # paths hold ids
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
-    uvicorn.Server(config).run(sockets=[listener])
+    serving.server(app, app.state.stopping.begin).run(sockets=[listener])
+    log.info("stopped")
     return 0

@@ -18,7 +18,7 @@ from peerview_common.codes import CodeList
 from peerview_common.facts import Fact, fact_digest
 from peerview_ingest.fhir.collect import newer_version
 from peerview_ingest.fhir.objection import Word, objects, without_objection_codes, word_of
-from peerview_ingest.fhir.reader import Read, content
+from peerview_ingest.fhir.read import Read, content
 
 FIRST_GENERATION = 1
 

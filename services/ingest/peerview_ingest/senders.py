@@ -5,10 +5,11 @@ from typing import Final
 
 from fastapi import Request
 
-from peerview_common.auth import Principal, TokenVerifier
-from peerview_common.ids import ods_code
+from peerview_common.auth import AuthError, Principal, TokenVerifier
+from peerview_common.ids import OdsCode, ods_code
 from peerview_common.problem import Problem
 from peerview_common.settings import IngestSettings
+from peerview_ingest.limits import Limits
 from peerview_ingest.submission import Sender
 
 SCOPE: Final = "ingest:write"
@@ -18,24 +19,51 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", 
 
 
 class Senders:
-    """Lets callers in. Raises AuthError (401, 403) or Problem (400, 403)."""
+    """Lets callers in. ``admit`` is a dependency of every route, and checks the token without
+    blocking the event loop; a route that needs a sender then calls this with its request.
+
+    Raises AuthError (401, 403, 503) or Problem (400, 403, 429).
+    """
 
     def __init__(self, verifier: TokenVerifier, settings: IngestSettings) -> None:
         self._verifier = verifier
         self._settings = settings
+        self._limits = Limits(settings)
 
-    def __call__(self, request: Request) -> Sender:
-        return self.caller(request, SCOPE)[1]
+    async def admit(self, request: Request) -> None:
+        """Check the token, if any; what comes of it waits in the request until it is asked for."""
+        try:
+            found: Principal | AuthError = await self._verifier.admit(
+                _single(request, "authorization")
+            )
+        except AuthError as error:
+            found = error
+        request.state.caller = found
 
-    def caller(self, request: Request, *scopes: str) -> tuple[Principal, Sender]:
-        """Somebody with at least one of ``scopes``, and the sender that they stand for."""
-        principal = self._verifier.principal(request.headers.get("authorization"))
-        if not principal.scopes & set(scopes):
-            principal.require_scope(scopes[0])
-        named = request.headers.get("ods-code")
+    def __call__(self, request: Request, *scopes: str) -> Sender:
+        """The sender, whose token must have one of ``scopes``, by itself ``ingest:write``."""
+        principal = request.state.caller
+        if isinstance(principal, AuthError):
+            raise principal
+        wanted = scopes or (SCOPE,)
+        if principal.scopes.isdisjoint(wanted):
+            principal.require_scope(wanted[0])
+        practice = self._practice(principal, _single(request, "ods-code"))
+        if practice in self._settings.opted_out_practices:
+            raise Problem(403, "opted-out", "this practice has opted out: nothing of it is taken")
+        if len(principal.system) > MAX_SOURCE:
+            raise Problem(400, "source-too-long", "the token's claim system is too long")
+        allowance = self._limits.of(principal.subject, practice)
+        allowance.begin()
+        request.state.allowance = allowance
+        trace = request.headers.get("traceparent", "")
+        return Sender(practice, principal.system, trace if _TRACEPARENT.fullmatch(trace) else None)
+
+    @staticmethod
+    def _practice(principal: Principal, named: str | None) -> OdsCode:
         if named is None:
             if not principal.practices:
-                raise Problem(403, "no-practice", "the token covers no practice")
+                raise AuthError(403, "the token covers no practice", "practice")
             if len(principal.practices) > 1:
                 raise Problem(
                     400,
@@ -50,10 +78,12 @@ class Senders:
                 400, "not-an-ods-code", "the practice is not named by an ODS code"
             ) from None
         principal.require_practice(practice)
-        if practice in self._settings.opted_out_practices:
-            raise Problem(403, "opted-out", "this practice has opted out: nothing of it is taken")
-        if len(principal.system) > MAX_SOURCE:
-            raise Problem(400, "source-too-long", "the token's claim system is too long")
-        trace = request.headers.get("traceparent", "")
-        traced = trace if _TRACEPARENT.fullmatch(trace) else None
-        return principal, Sender(practice, principal.system, traced)
+        return practice
+
+
+def _single(request: Request, name: str) -> str | None:
+    """A header that must not be there twice: a proxy may have looked at the other one."""
+    found = request.headers.getlist(name)
+    if len(found) > 1:
+        raise AuthError(401, f"there are several headers {name}", "malformed")
+    return found[0] if found else None

@@ -122,7 +122,7 @@ uploads: Final = Table(
     Column("shared_nhs_numbers", BigInteger, nullable=False),
     Column("partition", Integer, comment="of its last record in practice.changes"),
     Column("offset", BigInteger, comment="of its last record in practice.changes"),
-    Column("reported", Integer, nullable=False, comment="rows in upload_refusals"),
+    Column("refusals", Integer, nullable=False, comment="the first are in upload_refusals"),
     Column("created", BigInteger, nullable=False),
     Column("active", BigInteger, nullable=False, comment="last sign of life; it expires from then"),
     Column("completed", BigInteger),

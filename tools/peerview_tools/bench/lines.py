@@ -1,4 +1,4 @@
-"""FHIR lines in bulk: a made-up practice's records over and over, with ids that are new each time."""
+"""FHIR lines in bulk: a made-up practice's records over and over, each time with new ids."""
 
 import json
 import re

@@ -4,6 +4,7 @@ other."""
 from typing import Final
 
 from peerview_tools.bench import (
+    bulk_memory,
     core,
     extracts,
     faust_table,
@@ -51,6 +52,10 @@ MEASURES: Final = (
     Measure(
         "memory", "resident memory of a patient of 40 facts with UUID ids",
         "kB", 2.5, "at most", memory.run,
+    ),
+    Measure(
+        "bulk-memory", "peak resident memory of ingest while 2 GB of NDJSON go through it",
+        "MB", 150, "at most", bulk_memory.run,
     ),
     Measure(
         "takeover", "a killed worker's partitions by a standby, session timeout included",

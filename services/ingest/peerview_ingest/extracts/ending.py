@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from peerview_common.facts import FHIR_NAMES
 from peerview_ingest import backfill
+from peerview_ingest.bulk.uploads import Uploads
 from peerview_ingest.extracts.index import DropIndex, Vanished
 from peerview_ingest.extracts.resources import RESOURCES
 from peerview_ingest.extracts.versions import Mark, Standing, Version, deletion
@@ -57,14 +58,16 @@ class Ending:
         deleted = {name: await self._delete(FHIR_NAMES[RESOURCES[name]]) for name in self.tables}
         await self.beat()
         ingest, sender = self.ingest, self.sender
-        waits_for = await ingest.in_thread(
-            lambda: backfill.sources_to_come(
-                ingest.store, sender.practice, sender.source, self.codes
-            )
-        )
+        waits_for = await ingest.in_thread(self._sources_to_come)
         if not waits_for:
             await backfill.completed(ingest.publisher, sender.practice, self.codes, ingest.now())
         return {"deleted": deleted, "waits_for": waits_for}
+
+    def _sources_to_come(self) -> list[str]:
+        uploads = Uploads(self.ingest.store)
+        # first noted, then asked: of two sources that end at once, one sees the other
+        uploads.note_full(self.sender.practice, self.sender.source, self.codes)
+        return uploads.sources_to_come(self.sender.practice, self.codes)
 
     async def beat(self) -> None:
         """All of the drop is there: the feed is whole up to the end of its day."""

@@ -59,15 +59,15 @@ def router(ingest: Ingest, senders: Senders, catalogue: Catalogue) -> APIRouter:
     @routes.get("")
     async def listed(request: Request) -> dict[str, Any]:
         """The practice's drops, the newest first, and what is held."""
-        _, sender = senders.caller(request, SCOPE, CONFIRM)
+        sender = senders(request, SCOPE, CONFIRM)
         return {"extracts": await extracts.listed(sender.practice)}
 
     @routes.post("/{day}/confirm", status_code=202)
     async def confirm(request: Request, day: date, source: Source = None) -> JSONResponse:
         """Let a held drop delete what it does not have."""
-        principal, sender = senders.caller(request, CONFIRM)
+        sender = senders(request, CONFIRM)
         try:
-            done = await extracts.confirm(sender, day, source, principal.subject)
+            done = await extracts.confirm(sender, day, source, request.state.caller.subject)
         except BrokerAwayError as error:
             raise refusals.broker_away(error) from error
         except BusyError as error:
@@ -77,8 +77,8 @@ def router(ingest: Ingest, senders: Senders, catalogue: Catalogue) -> APIRouter:
     @routes.delete("/{day}/held")
     async def reject(request: Request, day: date, source: Source = None) -> dict[str, Any]:
         """Let a held drop delete nothing."""
-        principal, sender = senders.caller(request, CONFIRM)
-        return await extracts.reject(sender, day, source, principal.subject)
+        sender = senders(request, CONFIRM)
+        return await extracts.reject(sender, day, source, request.state.caller.subject)
 
     return routes
 

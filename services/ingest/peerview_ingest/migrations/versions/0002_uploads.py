@@ -34,7 +34,7 @@ def upgrade() -> None:
         sa.Column("shared_nhs_numbers", sa.BigInteger, nullable=False),
         sa.Column("partition", sa.Integer),
         sa.Column("offset", sa.BigInteger),
-        sa.Column("reported", sa.Integer, nullable=False),
+        sa.Column("refusals", sa.Integer, nullable=False),
         sa.Column("created", sa.BigInteger, nullable=False),
         sa.Column("active", sa.BigInteger, nullable=False),
         sa.Column("completed", sa.BigInteger),
