@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from peerview_tools.extract_cli import extracts, send_extract
+
 app = typer.Typer(
     name="peerview",
     help="Fresh general practice indicators, shared with chosen peers under agreements.",
@@ -117,6 +119,10 @@ def send(
     from peerview_tools.send import run
 
     raise typer.Exit(run(files, url=to, token=token, practice=practice))
+
+
+app.command("send-extract")(send_extract)
+app.add_typer(extracts, name="extracts")
 
 
 @app.command()

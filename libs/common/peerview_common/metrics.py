@@ -66,6 +66,17 @@ uploads = Counter(
     "Uploads, by event: begun, completed, backfilled (backfill.completed was sent for one).",
     ["event"],
 )
+extracts = Counter(
+    "peerview_ingest_extracts_total",
+    "Extracts, by mode (full, delta) and how they ended: complete, held, confirmed, rejected, "
+    "incomplete (cut short), refused (nothing taken).",
+    ["mode", "outcome"],
+)
+extract_rows = Counter(
+    "peerview_ingest_extract_rows_total",
+    "Rows of extracts, by table and outcome: accepted, dropped or rejected.",
+    ["table", "outcome"],
+)
 
 # -- compute
 changes = Counter(

@@ -27,6 +27,8 @@ from peerview_ingest import (
 )
 from peerview_ingest.budget import Budget, Holding
 from peerview_ingest.bulk import routes as bulk_routes
+from peerview_ingest.extracts import routes as extract_routes
+from peerview_ingest.extracts.catalogue import Catalogue
 from peerview_ingest.keyring import ForeignKeysError
 from peerview_ingest.publisher import (
     BrokerAwayError,
@@ -42,7 +44,10 @@ SERVICE = "ingest"
 log = structlog.get_logger("peerview.ingest")
 
 
-def make_app(ingest: Ingest, verifier: TokenVerifier) -> FastAPI:
+def make_app(
+    ingest: Ingest, verifier: TokenVerifier, catalogue: Catalogue | None = None
+) -> FastAPI:
+    """``catalogue`` has the mappings of extracts; those that the settings name without it."""
     senders = Senders(verifier, ingest.settings)
     app = FastAPI(
         title="Peerview ingest",
@@ -56,6 +61,8 @@ def make_app(ingest: Ingest, verifier: TokenVerifier) -> FastAPI:
     app.include_router(bulk_routes.router(ingest, senders))
     app.include_router(patient_routes.router(ingest, senders))
     app.include_router(operator_routes.router(ingest, senders))
+    mappings = catalogue or Catalogue.of(ingest.settings.extract_mappings)
+    app.include_router(extract_routes.router(ingest, senders, mappings))
     stopping = app.state.stopping = Stopping()
     app.include_router(ops.router(SERVICE, _checks(ingest, verifier, stopping)))
     problem.install(app)

@@ -45,9 +45,10 @@ class Senders:
             found = error
         request.state.caller = found
 
-    def __call__(self, request: Request) -> Sender:
-        """Somebody who sends a practice's records."""
-        principal = self._principal(request, SCOPE)
+    def __call__(self, request: Request, *scopes: str) -> Sender:
+        """Somebody who sends a practice's records: their token must have one of ``scopes``, by
+        itself ``ingest:write``."""
+        principal = self._principal(request, *(scopes or (SCOPE,)))
         return self._sender(request, principal)
 
     def operator(self, request: Request) -> Principal:
@@ -72,11 +73,12 @@ class Senders:
         return principal, self._sender(request, principal, opted_out_too=True)
 
     @staticmethod
-    def _principal(request: Request, scope: str) -> Principal:
+    def _principal(request: Request, *scopes: str) -> Principal:
         principal = request.state.caller
         if isinstance(principal, AuthError):
             raise principal
-        principal.require_scope(scope)
+        if principal.scopes.isdisjoint(scopes):
+            principal.require_scope(scopes[0])
         found: Principal = principal
         return found
 

@@ -18,6 +18,7 @@ from alembic.config import Config
 from sqlalchemy import (
     Connection,
     Engine,
+    case,
     create_engine,
     delete,
     event,
@@ -35,6 +36,7 @@ from peerview_ingest.keyring import PracticeKeys
 from peerview_ingest.plan import Holder, Knowledge, Known, PatientState, Plan
 from peerview_ingest.tables import (
     audit,
+    extract_facts,
     facts,
     idempotency_keys,
     objection_words,
@@ -257,15 +259,27 @@ class Turn:
             ]
             self._upsert(organisations, "practice,source,id", places)
             if data_through is not None:
-                feed = {
-                    "practice": self.practice,
-                    "source": self._source,
-                    "data_through": data_through,
-                    "first_codes": plan.codes,
-                }
-                self._upsert(sources, "practice,source", [feed], only=("data_through",))
+                self._sourced(data_through, plan.codes)
             if answer is not None:
                 self._remember(answer)
+
+    def _sourced(self, data_through: int, codes: str) -> None:
+        """A feed is known to be whole up to the latest moment that it ever was."""
+        row = self._insert(sources).values(
+            practice=self.practice,
+            source=self._source,
+            data_through=data_through,
+            first_codes=codes,
+        )
+        later = case(
+            (row.excluded.data_through > sources.c.data_through, row.excluded.data_through),
+            else_=sources.c.data_through,
+        )
+        self.connection.execute(
+            row.on_conflict_do_update(
+                index_elements=["practice", "source"], set_={"data_through": later}
+            )
+        )
 
     def _fact_row(self, key: bytes, row: Known) -> dict[str, Any]:
         return {
@@ -297,6 +311,7 @@ class Turn:
             # a row that others share stays: it is stale by its generation
             only = func.length(facts.c.holders) == HOLDER.size
             self.connection.execute(delete(facts).where(rows & only))
+            self.connection.execute(delete(extract_facts).where(extract_facts.c.patient == patient))
 
     def erase(self, states: Mapping[bytes, PatientState], former: Sequence[bytes]) -> None:
         """Forget all of these patients but the state that they are in from now on, and of those

@@ -156,14 +156,20 @@ class Ingest:
         submission: str | None = None,
         remember: Callable[[Submitted], Answer] | None = None,
         also: Also | None = None,
+        through: int | None = None,
     ) -> Submitted:
         """Take one submission, or one group of a longer one; ``beat`` sends one though it is empty.
+
+        ``through`` is when the feed is known to be whole up to, where that is not now: the day of a
+        drop, in milliseconds UTC.
 
         ``size`` is its bytes as received, held until it is done: bounded, or BusyError.
         Raises RefusedError and TooLargeError (``atomic`` alone), and the publisher's errors.
         """
         with self._hold(size):
-            return await self._take(sender, reading, atomic, beat, submission, remember, also)
+            return await self._take(
+                sender, reading, atomic, beat, submission, remember, also, through
+            )
 
     @contextlib.contextmanager
     def _hold(self, size: int) -> Iterator[None]:
@@ -184,11 +190,13 @@ class Ingest:
         submission: str | None,
         remember: Callable[[Submitted], Answer] | None,
         also: Also | None,
+        through: int | None,
     ) -> Submitted:
         def work(turn: Turn, received: int) -> Step[_Done]:
             receipt = SubmissionReceipt(
                 submission or str(uuid.uuid4()), sender.practice, sender.source, received
             )
+            receipt.data_through = received if through is None else min(received, through)
             ready = self._prepare(turn, sender, reading, receipt, atomic, beat)
 
             def commit(positions: list[Position]) -> _Done:
@@ -200,7 +208,7 @@ class Ingest:
                 turn.commit(
                     ready.plan,
                     ready.organisations,
-                    received,
+                    receipt.data_through,
                     answer,
                     (lambda connection: also(connection, submitted)) if also else None,
                 )
@@ -316,7 +324,7 @@ class Ingest:
             source=sender.source,
             submission=receipt.submission,
             received=receipt.received,
-            data_through=receipt.received,
+            data_through=receipt.data_through,
             codes=self.codes.version,
             patients=[],
         )

@@ -336,9 +336,7 @@ class Processor:
         known = Notes(position=message.offset, codes={event.codes: event.at})
         self._note_alone(event.practice, known, headers)
 
-    def _note_alone(
-        self, code: str, known: Notes, headers: Sequence[tuple[str, bytes]]
-    ) -> None:
+    def _note_alone(self, code: str, known: Notes, headers: Sequence[tuple[str, bytes]]) -> None:
         practice = self.partition.practice(code)
         made = HeaderFactory(code, header(headers, "traceparent"))
         self._note(practice, known, made)
