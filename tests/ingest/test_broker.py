@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import pytest
@@ -35,6 +35,7 @@ class Running:
     process: subprocess.Popen[str]
     client: httpx.Client
     lines: list[str]
+    issuer: DevelopmentIssuer
 
     def post(self, document: Any, **headers: str) -> httpx.Response:
         return self.client.post("/fhir", json=document, headers=headers)
@@ -52,7 +53,13 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 @contextlib.contextmanager
 def running(
-    directory: Path, bootstrap: str, prefix: str, *, ready: bool = True, **rest: str
+    directory: Path,
+    bootstrap: str,
+    prefix: str,
+    *,
+    ready: bool = True,
+    stdout: IO[bytes] | None = None,
+    **rest: str,
 ) -> Iterator[Running]:
     issuer = DevelopmentIssuer(directory)
     settings = {
@@ -68,6 +75,7 @@ def running(
     process = subprocess.Popen(
         [sys.executable, "-m", "peerview_ingest"],
         env=environment,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -84,7 +92,7 @@ def running(
             headers={"Authorization": f"Bearer {token}"},
             timeout=30,
         ) as client:
-            found = Running(process, client, lines)
+            found = Running(process, client, lines, issuer)
             if ready:
                 wait_for(found.ready)
             yield found

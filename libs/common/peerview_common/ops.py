@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from peerview_common import metrics
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""A caller may send any other word as a method; it is not shown."""
 
 Checks: TypeAlias = Callable[[], Awaitable[Mapping[str, str | None]]]
 """Answers ``{part: None when it is well, else what is wrong}``."""
@@ -56,6 +59,7 @@ def measure(app: FastAPI, service: str) -> None:
             return response
         finally:
             route = request.scope.get("route")
+            method = request.method if request.method in METHODS else "other"
             metrics.requests.labels(
-                service, getattr(route, "path", "unknown"), request.method, status
+                service, getattr(route, "path", "unknown"), method, status
             ).observe(time.perf_counter() - start)

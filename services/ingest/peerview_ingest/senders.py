@@ -9,6 +9,7 @@ from peerview_common.auth import AuthError, Principal, TokenVerifier
 from peerview_common.ids import ods_code
 from peerview_common.problem import Problem
 from peerview_common.settings import IngestSettings
+from peerview_ingest.fhir.keys import holds_nhs_number
 from peerview_ingest.submission import Sender
 
 SCOPE: Final = "ingest:write"
@@ -83,5 +84,11 @@ class Senders:
             raise Problem(403, "opted-out", "this practice has opted out: nothing of it is taken")
         if len(principal.system) > MAX_SOURCE:
             raise Problem(400, "source-too-long", "the token's claim system is too long")
-        trace = request.headers.get("traceparent", "")
-        return Sender(practice, principal.system, trace if _TRACEPARENT.fullmatch(trace) else None)
+        return Sender(practice, principal.system, _trace(request))
+
+
+def _trace(request: Request) -> str | None:
+    """The caller's trace context; a new one is made where there is none, or where its digits could
+    be a person's number (one random context in forty)."""
+    text = request.headers.get("traceparent", "")
+    return text if _TRACEPARENT.fullmatch(text) and not holds_nhs_number(text) else None

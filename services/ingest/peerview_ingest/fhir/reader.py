@@ -23,7 +23,7 @@ from peerview_common.facts import (
 from peerview_common.ids import OdsCode
 from peerview_ingest.fhir.bodies import MAPPINGS, Nothing, Setting
 from peerview_ingest.fhir.issues import Fault, Issue, Outcome
-from peerview_ingest.fhir.keys import Keys, is_nhs_number
+from peerview_ingest.fhir.keys import Keys, is_nhs_number, issuable
 from peerview_ingest.fhir.resolver import (
     DELETE_URL,
     NHS_NUMBER_SYSTEM,
@@ -288,7 +288,10 @@ class Reader:
         self, kind: str, id_text: str, version: _Version, body: Body | None, *, deleted: bool
     ) -> Fact:
         packed = pack_id(self.keys.fact_id(id_text))
-        return Fact(FHIR_NAMES[kind], packed, version.stamp, version.version, "", deleted, body)
+        number = version.version
+        if self.clock.now is not None and issuable(str(number)):
+            number = NO_VERSION  # it may be a person's: the stamp alone must do
+        return Fact(FHIR_NAMES[kind], packed, version.stamp, number, "", deleted, body)
 
     def _identity(self, resource: Json, place: str) -> str:
         found = identity(resource, place)

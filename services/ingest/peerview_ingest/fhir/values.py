@@ -23,6 +23,9 @@ UNITS: Final = {
     "%": Unit.PERCENT,
 }
 
+ABSURD: Final = 1_000_000
+"""Outside what is plausible for everything that is measured."""
+
 _TIME = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?"
     r"(Z|z|[+-]\d\d:\d\d)?)?)?)?",
@@ -187,13 +190,17 @@ def status_codes(parent: Json, name: str, place: str) -> list[str | None]:
 
 
 def quantity(parent: Json, name: str, place: str) -> tuple[int | float | None, Unit]:
-    """``(value, unit)`` of a Quantity; no value unless it is a number."""
+    """``(value, unit)`` of a Quantity; no value unless it is a number. One that is longer than any
+    reading may be a person's, and is cut to one that is no less absurd."""
     found = child(parent, name, place)
     if found is None:
         return None, Unit.ABSENT
     at = f"{place}.{name}"
     unit = text(found, "code", at) or text(found, "unit", at)
-    return number(found.get("value")), UNITS.get(unit, Unit.OTHER) if unit else Unit.ABSENT
+    value = number(found.get("value"))
+    if value is not None and abs(value) > ABSURD:
+        value = ABSURD
+    return value, UNITS.get(unit, Unit.OTHER) if unit else Unit.ABSENT
 
 
 def number(value: object) -> int | float | None:
