@@ -121,3 +121,19 @@ async def service(
     yield made
     await made.client.aclose()
     ingest.close()
+
+
+_CLOSING = pytest.StashKey[list[str]]()
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    for line in config.stash.get(_CLOSING, []):
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def closing(request: pytest.FixtureRequest) -> list[str]:
+    """Lines to be shown when all tests are done."""
+    return request.config.stash.setdefault(_CLOSING, [])

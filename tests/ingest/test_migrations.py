@@ -61,7 +61,9 @@ def fill(engine: Engine) -> None:
             "INSERT INTO objection_words VALUES (:fact, :patient, 5, :yes, :no)",
             {"fact": WORD, "patient": PATIENT, "yes": True, "no": False},
         ),
-        ("INSERT INTO organisations VALUES ('A99001', 'demo', 'o', 'A99001')", {}),
+        ("INSERT INTO organisations VALUES ('A99001', 'demo', 'o1', 'A99001')", {}),
+        ("INSERT INTO organisations VALUES ('A99001', 'demo', 'o2', 'SMITH')", {}),
+        ("INSERT INTO organisations VALUES ('A99001', 'demo', 'Smith', 'A99001')", {}),
         (
             "INSERT INTO idempotency_keys VALUES ('A99001', :key, :key, 202, '{}', 9)",
             {"key": b"i" * 32},
@@ -91,7 +93,7 @@ def test_what_the_first_form_held_is_kept_and_goes_on(database_url: str) -> None
     with store.turn("A99001", "demo") as turn:
         keys = key_versions.keys_of(turn, b"masterke", 10)
         assert keys.current == KeyVersion(1, b"masterke", 1), "the keys that it had"
-        assert turn.organisations() == {"o": "A99001"}
+        assert turn.organisations() == {"o1": "A99001", "o2": ""}, "and no name"
         known = turn.knowledge([KEY], [], [b"n" * 16])
         assert known.rows[KEY].holders == (Holder(PATIENT, 3),)
         assert (known.rows[KEY].stamp, known.rows[KEY].deleted) == (7, False)

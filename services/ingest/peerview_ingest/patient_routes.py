@@ -74,5 +74,4 @@ def router(ingest: Ingest, senders: Senders) -> APIRouter:
 
 
 def _asked(principal: Principal, sender: Sender, body: Patients) -> Asked:
-    named = Sender(sender.practice, body.system or sender.source, sender.traceparent)
-    return Asked(named, principal.subject, body.patients)
+    return Asked(sender, body.system or sender.source, principal.subject, body.patients)

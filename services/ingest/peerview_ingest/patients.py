@@ -31,7 +31,8 @@ class Asked:
     """Who asks, for whom."""
 
     sender: Sender
-    """Its ``source`` is the source system that the ids are of."""
+    system: str
+    """The source system that the ids are of: the caller's text, which goes nowhere."""
     subject: str
     """The caller, as their token names them."""
     ids: Sequence[str]
@@ -43,7 +44,7 @@ async def pseudonyms(ingest: Ingest, asked: Asked) -> list[list[str]]:
 
     def work(turn: Turn, now: int) -> Step[list[list[str]]]:
         keys = ingest.keys_of(turn, now)
-        found = [[key.hex() for key in _keys(keys, asked.sender.source, one)] for one in asked.ids]
+        found = [[key.hex() for key in _keys(keys, asked.system, one)] for one in asked.ids]
         turn.note(asked.subject, "pseudonyms", len(asked.ids), now)
         return Step([], lambda _: found)
 
@@ -124,7 +125,7 @@ def _keys(keys: HmacKeys, source: str, id_text: str) -> list[bytes]:
 
 def _split(keys: HmacKeys, asked: Asked) -> tuple[list[bytes], list[bytes]]:
     """Keys under the version in use, and under the former one."""
-    found = [_keys(keys, asked.sender.source, one) for one in asked.ids]
+    found = [_keys(keys, asked.system, one) for one in asked.ids]
     return (
         list(dict.fromkeys(each[0] for each in found)),
         list(dict.fromkeys(key for each in found for key in each[1:])),
@@ -134,7 +135,7 @@ def _split(keys: HmacKeys, asked: Asked) -> tuple[list[bytes], list[bytes]]:
 def _pair(turn: Turn, keys: HmacKeys, asked: Asked, plan: Plan) -> None:
     """Note whom of the former patients these are, before anything of them has come."""
     assert isinstance(keys, PairingKeys) and turn.keys.former  # noqa: S101, PT018 - a re-keying
-    by_id = dict(_keys(keys, asked.sender.source, one) for one in asked.ids)
+    by_id = dict(_keys(keys, asked.system, one) for one in asked.ids)
     looked_for = rekeying.Candidates(by_id, {})
     former = key_versions.former_patients(turn, turn.keys.former.version, looked_for)
     plan.pairs = rekeying.match(looked_for, former)

@@ -9,6 +9,7 @@ from peerview_common.auth import AuthError, Principal, TokenVerifier
 from peerview_common.ids import OdsCode, ods_code
 from peerview_common.problem import Problem
 from peerview_common.settings import IngestSettings
+from peerview_ingest.fhir.keys import holds_nhs_number
 from peerview_ingest.limits import Limits
 from peerview_ingest.submission import Sender
 
@@ -93,8 +94,7 @@ class Senders:
         allowance = self._limits.of(principal.subject, practice)
         allowance.begin()
         request.state.allowance = allowance
-        trace = request.headers.get("traceparent", "")
-        return Sender(practice, principal.system, trace if _TRACEPARENT.fullmatch(trace) else None)
+        return Sender(practice, principal.system, _trace(request))
 
     @staticmethod
     def _practice(principal: Principal, named: str | None) -> OdsCode:
@@ -124,3 +124,10 @@ def _single(request: Request, name: str) -> str | None:
     if len(found) > 1:
         raise AuthError(401, f"there are several headers {name}", "malformed")
     return found[0] if found else None
+
+
+def _trace(request: Request) -> str | None:
+    """The caller's trace context; a new one is made where there is none, or where its digits could
+    be a person's number (one random context in forty)."""
+    text = request.headers.get("traceparent", "")
+    return text if _TRACEPARENT.fullmatch(text) and not holds_nhs_number(text) else None

@@ -49,6 +49,8 @@ from peerview_ingest.tables import (
 CHUNK: Final = 500
 """Keys in one IN list: SQLite's oldest limit on parameters is 999."""
 IDEMPOTENCY_MS: Final = 7 * 86_400_000
+SQLITE_WAIT_S: Final = 10
+"""How long a write waits for another process that writes; ``?timeout=`` in the URL goes before."""
 LOCK_TIMEOUT_MS: Final = 30_000
 """How long a submission waits for its practice's turn on PostgreSQL before it is answered 503."""
 MAX_SUBJECT: Final = 200
@@ -70,8 +72,9 @@ def migrate(engine: Engine) -> None:
 
 def make_engine(url: str) -> Engine:
     if make_url(url).get_backend_name() == "sqlite":
+        wait = float(str(make_url(url).query.get("timeout", SQLITE_WAIT_S)))
         engine = create_engine(
-            url, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": 10}
+            url, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": wait}
         )
 
         @event.listens_for(engine, "connect")

@@ -8,13 +8,12 @@ who heard nothing, sends again.
 
 import asyncio
 import contextlib
-import re
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from msgspec import structs
 from sqlalchemy import Connection
@@ -45,8 +44,6 @@ THREADS: Final = 64
 MAX_PARTS: Final = MAX_RECORD_BYTES - 1_000
 """Room for the record's own fields."""
 
-_ORGANISATION_ID = re.compile(r"[A-Za-z0-9._|:/#-]{1,200}", re.ASCII)
-_ODS = re.compile(r"[A-Za-z0-9]{1,20}", re.ASCII)
 T = TypeVar("T")
 
 Also = Callable[[Connection, "Submitted"], None]
@@ -300,7 +297,8 @@ class Ingest:
         if atomic and len(sets) > 1:
             raise TooLargeError
         turn.reserve(plan)
-        return _Prepared(plan, reads, _organisations(reads), [encode(each) for each in sets])
+        places = _organisations(keys, sender.practice, reads)
+        return _Prepared(plan, reads, places, [encode(each) for each in sets])
 
     def keys_of(self, turn: Turn, now: int) -> HmacKeys:
         """What the practice's submissions are pseudonymised with: ``PairingKeys`` during a
@@ -315,7 +313,7 @@ class Ingest:
     ) -> Reader:
         feed = Feed(sender.practice, sender.source, sender.source in self.settings.register_all)
         clock = Receipt(received, self.settings.max_future_hours)
-        return Reader(self.codes, feed, keys, clock, organisations)
+        return Reader(self.codes, feed, keys, clock, _Organisations(keys, organisations))
 
     def _change_set(self, sender: Sender, receipt: SubmissionReceipt) -> ChangeSet:
         return ChangeSet(
@@ -366,14 +364,26 @@ def _pieces(change: PatientChange) -> Iterator[PatientChange]:
         yield from _pieces(structs.replace(change, facts=facts))
 
 
-def _organisations(reads: Sequence[tuple[int | None, Read]]) -> dict[str, str]:
-    """ODS codes to remember; ids and codes that are none are not kept."""
+class _Organisations(dict[str, str]):
+    """Organisations by the ids that the index keeps, looked up by the ids that senders give."""
+
+    def __init__(self, keys: HmacKeys, kept: Mapping[str, str]) -> None:
+        super().__init__(kept)
+        self._keys = keys
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return super().get(self._keys.fact_id(key), default)
+
+
+def _organisations(
+    keys: HmacKeys, practice: OdsCode, reads: Sequence[tuple[int | None, Read]]
+) -> dict[str, str]:
+    """What to remember of organisations: their ids, keyed where a person's could show through, and
+    of their ODS codes whether it is the practice's own."""
     return {
-        read.organisation[0]: read.organisation[1]
+        keys.fact_id(read.organisation[0]): practice if read.organisation[1] == practice else ""
         for _, read in reads
         if read.organisation is not None
-        and _ORGANISATION_ID.fullmatch(read.organisation[0])
-        and _ODS.fullmatch(read.organisation[1])
     }
 
 

@@ -244,16 +244,16 @@ class Partition:
         known = practice.states.notes
         first = known.first.get(codes)
         said = (known.first, known.codes, known.kept)
-        if practice.noted and all(map(is_, said, practice.noted)):
-            if not codes or (first is not None and first <= received):
-                if data_through <= known.data_through and position <= known.position:
-                    return False
-                practice.states.notes = replace(
-                    known,
-                    data_through=max(known.data_through, data_through),
-                    position=max(known.position, position),
-                )
-                return True
+        nothing_new = practice.noted and all(map(is_, said, practice.noted))
+        if nothing_new and (not codes or (first is not None and first <= received)):
+            if data_through <= known.data_through and position <= known.position:
+                return False
+            practice.states.notes = replace(
+                known,
+                data_through=max(known.data_through, data_through),
+                position=max(known.position, position),
+            )
+            return True
         update = Notes(
             data_through=data_through,
             position=position,

@@ -1,5 +1,7 @@
 """Versions of a practice's keys, re-keying, reserved generations, and who asked for pseudonyms."""
 
+import re
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -9,7 +11,14 @@ branch_labels = None
 depends_on = None
 
 
+MACHINE_MADE = re.compile(
+    r"[A-Za-z]?[0-9][0-9-]{0,63}|[0-9A-Fa-f]{16,64}"
+    r"|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+)
+
+
 def upgrade() -> None:
+    _forget_names()
     # added in place, with a default: a table of millions of rows is not written anew
     op.add_column("facts", sa.Column("key_version", sa.Integer, nullable=False, server_default="1"))
     op.add_column(
@@ -63,3 +72,22 @@ def downgrade() -> None:
     op.drop_column("patients", "reserved")
     op.drop_column("patients", "key_version")
     op.drop_column("facts", "key_version")
+
+
+def _forget_names() -> None:
+    """Ids of organisations are kept as keyed hashes from now on, unless a machine made them; the
+    others come again with the organisations."""
+    places = sa.table(
+        "organisations",
+        sa.column("practice"),
+        sa.column("source"),
+        sa.column("id"),
+        sa.column("ods"),
+    )
+    connection = op.get_bind()
+    for row in connection.execute(sa.select(places)).all():
+        if not MACHINE_MADE.fullmatch(row.id):
+            mine = (places.c.practice == row.practice) & (places.c.source == row.source)
+            connection.execute(sa.delete(places).where(mine & (places.c.id == row.id)))
+    elsewhere = sa.update(places).where(places.c.ods != places.c.practice).values(ods="")
+    connection.execute(elsewhere)
