@@ -15,7 +15,7 @@ from peerview_compute.model.core import Core
 from peerview_tools.jvm_broker import JvmBroker
 from tests.chaos.events import Sent, Story
 from tests.chaos.gates import Gate, Gates
-from tests.chaos.reading import Readings
+from tests.chaos.reading import SOON_BACK, Readings
 from tests.chaos.times import Times
 from tests.compute.engine.world import SNAPSHOT_KEY, Worker
 from tests.support.waiting import wait_until
@@ -87,6 +87,7 @@ class Cluster:
             acks="all",
             enable_idempotence=True,
             compression_type="lz4",
+            **SOON_BACK,
         )
         self._sending: list[Any] = []
 

@@ -10,8 +10,8 @@ from tests.chaos.schedule import Fault
 
 FREEZE_S = SESSION_S * 2.0
 BROKER_FREEZE_S = SESSION_S * 1.3
-HOLD_S = 2.2
-"""Longer than commits are apart (1 s), and shorter than a session."""
+SLOWNESS_S = 0.25
+"""How long records take to arrive before a commit that is waited for."""
 TRIGGER_S = 10.0
 """A fault comes at the latest so long after its burst, whatever was worked off by then."""
 FLOOD_S = 0.1
@@ -63,7 +63,7 @@ class Striker:
             case "kill":
                 worker = self._one(fault.choice)
                 if worker is not None:
-                    self._die(worker, fault)
+                    self._die(worker, fault.lost)
             case "hold":
                 self._hold(fault)
             case "freeze":
@@ -92,9 +92,9 @@ class Striker:
         ]
         return there[int(choice * len(there))] if there else None
 
-    def _holder(self, fault: Fault) -> GatedWorker | None:
-        """A worker with records on their way to the broker that do not get there. None if there
-        was nobody with partitions."""
+    def _holder(self, fault: Fault, slowness: float = 0.0) -> GatedWorker | None:
+        """A worker with records on their way to the broker that do not get there; after its next
+        commit, if there is ``slowness``. None if there was nobody with partitions."""
         cluster = self._cluster
         end = time.monotonic() + TRIGGER_S
         cluster.until(
@@ -104,7 +104,10 @@ class Striker:
         if not working:
             return None
         worker = working[int(fault.choice * len(working))]
-        worker.gate.hold()
+        if slowness:
+            worker.gate.hold_at_commit(slowness)
+        else:
+            worker.gate.hold()
         floods = 0
 
         def holds() -> bool:
@@ -112,11 +115,12 @@ class Striker:
             if floods < MOST_FLOODS:
                 floods += 1
                 self._flood(worker)
-            return bool(worker.gate.holding) or worker.ended or time.monotonic() > end
+            held = worker.gate.records_stop and worker.gate.holding
+            return bool(held) or worker.ended or time.monotonic() > end
 
         end = time.monotonic() + TRIGGER_S
         cluster.until(holds, "records are held", pause=FLOOD_S)
-        if worker.gate.holding and not worker.ended:
+        if worker.gate.records_stop and worker.gate.holding and not worker.ended:
             cluster.note(f"worker {worker.pid} waits for acknowledgements")
             return worker
         worker.gate.open()
@@ -135,11 +139,11 @@ class Striker:
 
     # -- faults of workers
 
-    def _die(self, worker: GatedWorker, fault: Fault) -> None:
+    def _die(self, worker: GatedWorker, lost: bool) -> None:
         """By kill -9, and what is on its way is lost or not; nobody else has a say before the
         session ends, so its last commit must be true by now."""
         worker.kill()
-        if fault.lost:
+        if lost:
             worker.gate.drop()
         else:
             worker.gate.open()
@@ -147,24 +151,14 @@ class Striker:
         self._cluster.kill(worker)
 
     def _hold(self, fault: Fault) -> None:
-        """Acknowledgements take longer than commits are apart. What is not acknowledged and dies
-        with its worker must not have been committed."""
-        cluster = self._cluster
-        worker = self._holder(fault)
-        if worker is None:
-            return
-        end = time.monotonic() + HOLD_S
+        """Records are slow to arrive, and from a commit on none does: whatever was not acknowledged
+        by then dies with its worker, and must not have been committed.
 
-        def over() -> bool:
-            self._flood(worker)
-            cluster.check_commits()
-            return worker.ended or time.monotonic() > end
-
-        cluster.until(over, "held records", pause=FLOOD_S)
-        if worker.ended:
-            worker.gate.open()
-        else:
-            self._die(worker, fault)
+        A commit alone would not show it: Faust's awaits what aiokafka has in hand, and the few
+        milliseconds' work behind it are acknowledged before anybody can kill the worker."""
+        worker = self._holder(fault, SLOWNESS_S)
+        if worker is not None:
+            self._die(worker, lost=True)
 
     def _join_or_leave(self, kind: str, choice: float) -> None:
         cluster = self._cluster

@@ -17,6 +17,7 @@ from typing import Any, Final
 from peerview_tools.jvm_broker import HOST, free_port
 
 _PRODUCE: Final = 0
+_COMMIT: Final = 8
 _TOPICS_AT: Final = 3
 """The version of a produce request from which a transaction's name stands before the rest."""
 _LAST_PLAIN: Final = 8
@@ -67,6 +68,8 @@ class Gate:
         self.listener_port = free_port()
         self._records, self._others, self._back = (asyncio.Event() for _ in range(3))
         """What passes: requests with records, other requests, answers."""
+        self._slowness = 0.0
+        self._until_commit = False
         self._set_all()
         self._connections: set[asyncio.Task[None]] = set()
         self._held: list[bytes] = []
@@ -78,6 +81,11 @@ class Gate:
     def hold(self) -> None:
         """From now on no records reach the broker; all else does."""
         self._run(self._stop(self._records))
+
+    def hold_at_commit(self, slowness: float) -> None:
+        """From now on records take so many seconds to pass, and after the next commit none does: it
+        comes when there is always more that is not acknowledged yet."""
+        self._run(self._slow_down(slowness))
 
     def mute(self) -> None:
         """From now on no answer comes back."""
@@ -96,6 +104,11 @@ class Gate:
         self._run(self._drop())
 
     @property
+    def records_stop(self) -> bool:
+        """Records are held; after ``hold_at_commit``: the commit has passed."""
+        return not self._records.is_set()
+
+    @property
     def is_open(self) -> bool:
         return self._records.is_set() and self._others.is_set() and self._back.is_set()
 
@@ -108,10 +121,14 @@ class Gate:
         for way in ways:
             way.clear()
 
+    async def _slow_down(self, slowness: float) -> None:
+        self._slowness, self._until_commit = slowness, True
+
     async def _open(self) -> None:
         self._set_all()
 
     def _set_all(self) -> None:
+        self._slowness, self._until_commit = 0.0, False
         for way in (self._records, self._others, self._back):
             way.set()
 
@@ -164,11 +181,16 @@ class Gate:
                 await broker_writer.drain()
 
     async def _pass(self, request: bytes) -> None:
-        if int.from_bytes(request[:2], "big") != _PRODUCE:
+        kind = int.from_bytes(request[:2], "big")
+        if kind != _PRODUCE:
             await self._others.wait()
+            if kind == _COMMIT and self._until_commit:
+                self._records.clear()
             return
         self._held.append(request)
         try:
+            if self._slowness:
+                await asyncio.sleep(self._slowness)
             await self._records.wait()
         finally:
             self._held.remove(request)

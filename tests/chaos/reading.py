@@ -19,6 +19,8 @@ from tests.chaos.promise import Promise
 
 _READ = (topics.CHANGES, topics.STATE, topics.VALUES, topics.SNAPSHOTS, topics.DEAD_LETTERS)
 _SHOWN = 6
+SOON_BACK = {"reconnect_backoff_max_ms": 200}
+"""A client's settings for a broker that is often away."""
 
 
 class Readings:
@@ -30,10 +32,13 @@ class Readings:
         self._core = core
         self.model = Model(core, snapshot_key, partitions)
         self.promise = Promise(core, snapshot_key, partitions)
-        self._consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+        self._consumer = KafkaConsumer(
+            bootstrap_servers=bootstrap, enable_auto_commit=False, **SOON_BACK
+        )
         self._group = KafkaConsumer(
             bootstrap_servers=bootstrap,
             enable_auto_commit=False,
+            **SOON_BACK,
             group_id=f"{prefix}peerview-compute",
         )
         names = {topics.topic_name(prefix, topic): topic for topic in _READ}

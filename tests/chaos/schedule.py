@@ -18,7 +18,7 @@ DECK = (
 """Shuffled, dealt, and shuffled again: ten faults have every kind.
 
 - kill: a worker is killed
-- hold: no records reach the broker for longer than commits are apart; then their worker is killed
+- hold: records reach the broker slowly, and after a commit not at all; then their worker is killed
 - freeze: a worker is stopped, for twice as long as its session lasts, and goes on
 - late: a worker is cut off with a batch on its way, which arrives when others took over
 - join, leave: one more worker, one less

@@ -12,6 +12,7 @@ from peerview_tools.jvm_broker import HOST
 from tests.chaos.gates import Gate, Gates, written_to
 from tests.support.waiting import wait_until
 
+COMMIT = b"\x00\x08\x00\x02\x00\x00\x00\x07\x00\x01x"
 OTHER = b"\x00\x12\x00\x00\x00\x00\x00\x07\x00\x01x"
 
 
@@ -120,6 +121,21 @@ def test_a_muted_gate_holds_answers_alone(ends: Ends) -> None:
     ends.nothing_comes(ends.client)
     ends.gate.open()
     assert ends.client.recv(6) == b"answer"
+
+
+def test_records_stop_when_a_commit_passes(ends: Ends) -> None:
+    ends.gate.hold_at_commit(0.01)
+    ends.client.sendall(framed(produce(b"before")) + framed(OTHER))
+    ends.arrives(produce(b"before"))
+    ends.arrives(OTHER)
+    assert not ends.gate.records_stop
+    ends.client.sendall(framed(COMMIT) + framed(produce(b"after")))
+    ends.arrives(COMMIT)
+    wait_until(lambda: ends.gate.records_stop and ends.gate.holding)
+    ends.nothing_comes(ends.broker)
+    ends.gate.open()
+    ends.arrives(produce(b"after"))
+    assert not ends.gate.records_stop
 
 
 def test_what_is_dropped_never_arrives(ends: Ends) -> None:
