@@ -37,8 +37,15 @@ _TOOLS: Final = (
     ("PEERVIEW_TEST_POSTGRES", "The tests use this PostgreSQL (SQLAlchemy URL), not their own."),
     ("PEERVIEW_CHAOS_SEED", "Repeats a run of `make chaos`: its faults, and all that is sent."),
     ("PEERVIEW_CHAOS_FAULTS", "How many faults `make chaos` has; 100 by default."),
-    ("PEERVIEW_TOKEN", "Bearer token for `peerview send` and `peerview agreement`."),
-    ("PEERVIEW_INGEST", "Address of ingest for `peerview send`."),
+    (
+        "PEERVIEW_TOKEN",
+        "Bearer token for `peerview send`, `send-extract`, `extracts`, `rekey`, `erase` and "
+        "`agreement`.",
+    ),
+    (
+        "PEERVIEW_INGEST",
+        "Address of ingest for `peerview send`, `send-extract`, `extracts`, `rekey` and `erase`.",
+    ),
     ("PEERVIEW_SHARE", "Address of share for `peerview agreement`."),
 )
 _WRITTEN: Final = "Written from the code by `make docs`; change the code, not this page."

@@ -66,11 +66,23 @@ uploads = Counter(
     "Uploads, by event: begun, completed, backfilled (backfill.completed was sent for one).",
     ["event"],
 )
+extracts = Counter(
+    "peerview_ingest_extracts_total",
+    "Extracts, by mode (full, delta) and how they ended: complete, held, confirmed, rejected, "
+    "incomplete (cut short), refused (nothing taken).",
+    ["mode", "outcome"],
+)
+extract_rows = Counter(
+    "peerview_ingest_extract_rows_total",
+    "Rows of extracts, by table and outcome: accepted, dropped or rejected.",
+    ["table", "outcome"],
+)
 
 # -- compute
 changes = Counter(
     "peerview_compute_records_total",
-    "Records of practice.changes worked off: changes, tick, cut, rekeyed, backfill or other.",
+    "Records of practice.changes worked off: changes, tick, cut, rekeyed, rekeying, backfill, "
+    "other.",
     ["event"],
 )
 facts = Counter("peerview_compute_facts_total", "Facts received in change sets.")
@@ -87,7 +99,8 @@ dead_letters = Counter(
 )
 batch_seconds = Histogram(
     "peerview_compute_record_seconds",
-    "Time to work off one record, until its state and values were handed to the producer.",
+    "Time to work off a record, until its state and values were handed to the producer; one record "
+    "of 16 is timed.",
     buckets=LATENCY,
 )
 patients_held = Gauge(

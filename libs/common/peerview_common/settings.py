@@ -69,6 +69,10 @@ class IngestSettings(CommonSettings):
         SecretStr(""),
         description="Hex master key (32 bytes) from which each practice's keys are derived.",
     )
+    previous_master_key: SecretStr = Field(
+        SecretStr(""),
+        description="Hex master key in use before, until every practice is re-keyed.",
+    )
     register_all: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
         description="Source systems, comma-separated, whose patients all count as registered.",
@@ -105,6 +109,19 @@ class IngestSettings(CommonSettings):
         description="How long an upload stays its sender's when nothing arrives any more.",
     )
     max_future_hours: int = Field(24, description="How far ahead of receipt a stamp may lie.")
+    extract_mappings: Path | None = Field(
+        None, description="Folder of mappings of extracts (YAML), beside the shipped examples."
+    )
+    extract_hold_share: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="A full extract that lacks more than this share of a table's records, or of "
+        "its patients, deletes nothing before somebody confirms it.",
+    )
+    extract_hold_minimum: int = Field(
+        10, ge=1, description="Fewer records and patients gone from a table are never held for it."
+    )
 
     @model_validator(mode="before")
     @classmethod

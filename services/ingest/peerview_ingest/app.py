@@ -17,9 +17,19 @@ from peerview_common import ops, problem
 from peerview_common.auth import AuthError, TokenVerifier
 from peerview_common.patience import Patience, Stopping
 from peerview_common.problem import Problem
-from peerview_ingest import answers, fhir_routes, refusals, v1_routes
+from peerview_ingest import (
+    answers,
+    fhir_routes,
+    operator_routes,
+    patient_routes,
+    refusals,
+    v1_routes,
+)
 from peerview_ingest.budget import Budget, Budgeting
 from peerview_ingest.bulk import routes as bulk_routes
+from peerview_ingest.extracts import routes as extract_routes
+from peerview_ingest.extracts.catalogue import Catalogue
+from peerview_ingest.keyring import ForeignKeysError
 from peerview_ingest.publisher import (
     BrokerAwayError,
     BusyError,
@@ -34,7 +44,10 @@ SERVICE = "ingest"
 log = structlog.get_logger("peerview.ingest")
 
 
-def make_app(ingest: Ingest, verifier: TokenVerifier) -> FastAPI:
+def make_app(
+    ingest: Ingest, verifier: TokenVerifier, catalogue: Catalogue | None = None
+) -> FastAPI:
+    """``catalogue`` has the mappings of extracts; those that the settings name without it."""
     senders = Senders(verifier, ingest.settings)
     app = FastAPI(
         title="Peerview ingest",
@@ -46,6 +59,10 @@ def make_app(ingest: Ingest, verifier: TokenVerifier) -> FastAPI:
     app.include_router(fhir_routes.router(ingest, senders))
     app.include_router(v1_routes.router(ingest, senders))
     app.include_router(bulk_routes.router(ingest, senders))
+    app.include_router(patient_routes.router(ingest, senders))
+    app.include_router(operator_routes.router(ingest, senders))
+    mappings = catalogue or Catalogue.of(ingest.settings.extract_mappings)
+    app.include_router(extract_routes.router(ingest, senders, mappings))
     stopping = app.state.stopping = Stopping()
     app.include_router(ops.router(SERVICE, _checks(ingest, verifier, stopping)))
     problem.install(app)
@@ -132,6 +149,11 @@ def _install(app: FastAPI) -> None:
     @app.exception_handler(BrokerAwayError)
     async def _away(request: Request, error: BrokerAwayError) -> Response:
         return await _problem(request, refusals.broker_away(error))
+
+    @app.exception_handler(ForeignKeysError)
+    async def _foreign(request: Request, error: ForeignKeysError) -> Response:
+        log.error("foreign keys", reason=str(error))
+        return await _problem(request, refusals.foreign_keys())
 
     @app.exception_handler(SQLAlchemyError)
     async def _database(request: Request, error: SQLAlchemyError) -> Response:
