@@ -140,9 +140,7 @@ def full(document: Json) -> Iterator[Json]:
     """The resource with all other elements of its type filled: by lists, objects and texts."""
     kind = document["resourceType"]
     names = [*ELEMENTS.get(kind, "identifier subject note").split(), *OF_ALL.split()]
-    for n, form in enumerate(
-        ([rich(), rich()], rich(), PROSE, [PROSE, NUMBERS[0]], int(NUMBERS[0]))
-    ):
+    for n, form in enumerate(([rich()], rich(), PROSE, [PROSE, NUMBERS[0]], int(NUMBERS[0]))):
         found = json.loads(json.dumps(document))
         found["id"] = f"{found['id']}{n}" if "id" in found else f"f{n}"
         for name in names:
