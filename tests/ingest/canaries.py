@@ -11,6 +11,7 @@ import itertools
 import json
 import struct
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -265,13 +266,14 @@ def bases() -> list[Json]:
     ]
 
 
-def everything() -> list[Json]:
+@lru_cache
+def everything() -> tuple[Json, ...]:
     """All resources that are planted."""
     found = []
     for base in bases():
         found += full(base)
         found += instead(base)
-    return [*found, *contained(), *named()]
+    return (*found, *contained(), *named())
 
 
 def contained() -> list[Json]:

@@ -83,7 +83,7 @@ async def _bundles(send: Send) -> AsyncIterator[httpx.Response]:
 
 async def _resources(send: Send) -> AsyncIterator[httpx.Response]:
     # one of each kind of trouble a type: all of it goes by POST /fhir
-    for document in itertools.islice(everything(), 0, None, 17):
+    for document in itertools.islice(everything(), 0, None, 31):
         kind = document.get("resourceType")
         yield await send("POST", f"/fhir/{kind if isinstance(kind, str) else NAME}", json=document)
     for kind in (NAME, NUMBERS[0], "Patient"):
@@ -93,6 +93,7 @@ async def _resources(send: Send) -> AsyncIterator[httpx.Response]:
 async def _updates(send: Send) -> AsyncIterator[httpx.Response]:
     for document in named():
         yield await send("PUT", f"/fhir/{document['resourceType']}/{document['id']}", json=document)
+    for document in named()[:8]:
         yield await send("PUT", f"/fhir/{document['resourceType']}/{PROSE}", json=document)
 
 
@@ -247,8 +248,7 @@ class Answers:
             async for answer in entry(self.send):
                 statuses.add(answer.status_code)
                 clean(answer.content, f"the answer of {route}")
-                for name, value in answer.headers.items():
-                    clean(f"{name}: {value}", f"a header of {route}")
+                clean(str(answer.headers.raw), f"a header of {route}")
 
 
 @contextlib.contextmanager
@@ -318,8 +318,8 @@ async def test_no_canary_leaves_by_any_way(
         seen[topic] = seen.get(topic, 0) + 1
         for part, data in (("key", record.key), ("value", record.value)):
             clean(data or b"", f"a {part} of {topic}")
-        for name, value in record.headers:
-            clean(name.encode() + b"=" + value, f"a header of {topic}")
+        headers = b"\n".join(name.encode() + b"=" + value for name, value in record.headers)
+        clean(headers, f"a header of {topic}")
     produced = (topics.CHANGES, topics.STATE, topics.DEAD_LETTERS, topics.VALUES, topics.SNAPSHOTS)
     assert seen.keys() >= {topic.name for topic in produced}, "each was looked at"
     told = {route: sorted(statuses) for route, statuses in answers.statuses.items()}
