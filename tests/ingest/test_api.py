@@ -116,11 +116,8 @@ async def test_large_bodies_are_refused_before_and_while_reading(service: Servic
 
     assert (await service.send("POST", "/fhir", content=chunks())).status_code == 413
     bomb = gzip.compress(b" " * (limit * 2))
-    for path in ("/fhir", "/v1/bulk"):
-        answer = await service.send(
-            "POST", path, content=bomb, headers={"Content-Encoding": "gzip"}
-        )
-        assert answer.status_code == 413
+    answer = await service.send("POST", "/fhir", content=bomb, headers={"Content-Encoding": "gzip"})
+    assert answer.status_code == 413
 
 
 def lines(*documents: Any) -> bytes:

@@ -306,8 +306,8 @@ async def test_no_canary_leaves_by_any_way(
             clean(worker.get("/metrics")[1], "compute's metrics")
             database(folder, "while it runs")
         clean(output.read_bytes(), "ingest's standard output")
-        clean("".join(service.lines), "ingest's log")
-        assert any('"audit"' in line for line in service.lines), "it did say something"
+        clean("".join(service.process.text), "ingest's log")
+        assert any('"audit"' in line for line in service.process.text), "it did say something"
         database(folder, "after its end")
     finally:
         worker.kill()

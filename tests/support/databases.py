@@ -16,9 +16,14 @@ import psycopg
 
 from peerview_tools.broker import engine_version
 from peerview_tools.jvm_broker import HOST, free_port
+from tests.support.processes import remove_at_the_end, start_process
+from tests.support.waiting import wait_until
 
 POSTGRES_IMAGE = "postgres:15"
 _START_SECONDS = 60
+_STOP_SECONDS = 20
+_AT_ONCE = signal.SIGQUIT
+"""PostgreSQL's "immediate shutdown"."""
 
 
 class NoPostgresError(RuntimeError):
@@ -80,6 +85,7 @@ class LocalPostgres:
     def __init__(self) -> None:
         self._programs = _programs()
         self._home = Path(tempfile.mkdtemp(prefix="peerview-postgres-"))
+        remove_at_the_end(self._home)
         self._data, self._log = self._home / "data", self._home / "server.log"
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -109,20 +115,23 @@ class LocalPostgres:
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [str(self._programs / "postgres"), "-D", str(self._data), *options],
+            self._process = start_process(
+                [self._programs / "postgres", "-D", self._data, *options],
+                dies_by=signal.SIGQUIT,
                 user=self._user,
                 cwd=self._home,
-                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        end = time.monotonic() + _START_SECONDS
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"PostgreSQL does not start:\n{self._log.read_text()}")
-            time.sleep(0.02)
+        server = self._process
+
+        def ready() -> bool:
+            if server.poll() is not None:
+                raise RuntimeError(f"postgres ended:\n{self._log.read_text()}")
+            return self._answers()
+
+        wait_until(ready, "PostgreSQL is ready", _START_SECONDS, last=self._log.read_text)
 
     def _answers(self) -> bool:
         try:

@@ -11,8 +11,17 @@ from peerview_tools.bench.registry import MEASURES, named
 from peerview_tools.bench.run import run
 
 FIELDS = ["measure", "value", "unit", "target", "ok", "against"]
-IN_PROCESS = ["core", "flat"]
-WITH_WORKERS = ["worker", "faust-table", "freshness", "memory", "takeover", "recovery", "tick"]
+IN_PROCESS = ["core", "extracts", "flat"]
+WITH_WORKERS = [
+    "worker",
+    "faust-table",
+    "freshness",
+    "memory",
+    "bulk-memory",
+    "takeover",
+    "recovery",
+    "tick",
+]
 
 
 def lines_of(printed: str) -> list[dict[str, object]]:

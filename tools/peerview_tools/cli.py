@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from peerview_tools.extract_cli import extracts, send_extract
+
 app = typer.Typer(
     name="peerview",
     help="Fresh general practice indicators, shared with chosen peers under agreements.",
@@ -117,6 +119,10 @@ def send(
     from peerview_tools.send import run
 
     raise typer.Exit(run(files, url=to, token=token, practice=practice))
+
+
+app.command("send-extract")(send_extract)
+app.add_typer(extracts, name="extracts")
 
 
 @app.command()
@@ -416,13 +422,94 @@ def rebuild(
     )
 
 
-@app.command()
-def docs() -> None:
-    """Write the pages that come from the code: docs/settings.md and docs/metrics.md."""
-    from peerview_tools.docs import write
+dlq = typer.Typer(
+    help="Dead letters: what compute could not work off. Needs PEERVIEW_KAFKA.",
+    no_args_is_help=True,
+)
+app.add_typer(dlq, name="dlq")
 
-    for path in write():
+LetterPractice = Annotated[
+    list[str] | None, typer.Option("--practice", metavar="ODS", help="Only of this; repeatable.")
+]
+LetterStage = Annotated[
+    list[str] | None,
+    typer.Option("--stage", help="decode, apply, rekey, tick or cut; repeatable."),
+]
+LetterSince = Annotated[
+    datetime | None,
+    typer.Option(
+        "--since",
+        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
+        metavar="TIME",
+        help="Written at or after this, UTC: 2026-03-31, 2026-03-31T09:30.",
+    ),
+]
+
+
+@dlq.command("list")
+def dlq_list(
+    practice: LetterPractice = None,
+    stage: LetterStage = None,
+    since: LetterSince = None,
+    newest: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 200,
+) -> None:
+    """Dead letters: when, whose, why, and where they came from. No patients' data."""
+    from peerview_tools import dlq as work
+
+    try:
+        choice = work.choice_of([], practice or [], stage or [], since)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    raise typer.Exit(work.run_list(choice, newest=newest))
+
+
+@dlq.command("replay")
+def dlq_replay(
+    letters: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[LETTER]...", help="PARTITION:OFFSET, as in the list."),
+    ] = None,
+    practice: LetterPractice = None,
+    stage: LetterStage = None,
+    since: LetterSince = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every one that is there.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Send what cannot be decoded too, as it is.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be sent, send nothing.")
+    ] = False,
+) -> None:
+    """Send dead letters to practice.changes again. Exit 1: some were not sent."""
+    from peerview_tools import dlq as work
+
+    try:
+        choice = work.choice_of(letters or [], practice or [], stage or [], since)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    if choice.everything != everything:
+        raise typer.BadParameter("say which letters, or --all and nothing else")
+    raise typer.Exit(work.run_replay(choice, raw=raw, dry=dry_run))
+
+
+@app.command()
+def docs(
+    release: Annotated[
+        bool, typer.Option(help="Also make the contracts of now the released ones.")
+    ] = False,
+) -> None:
+    """Write what comes from the code: docs/settings.md, docs/metrics.md and docs/contracts."""
+    from peerview_tools import docs as written
+    from peerview_tools.contracts import files
+
+    for path in written.write():
         typer.echo(f"written: {path}")
+    if release:
+        try:
+            files.release(written.DOCS)
+        except files.BreakingChangeError as error:
+            typer.echo(f"this breaks who reads the released contracts:\n{error}", err=True)
+            raise typer.Exit(1) from None
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from peerview_tools.issuer import DevelopmentIssuer
 
 SCOPES: Final = (
     "ingest:write",
+    "ingest:confirm",
     "ingest:operate",
     "patients:write",
     "pseudonyms:read",

@@ -117,7 +117,12 @@ def encode(event: ChangeSet | Control) -> bytes:
 
 
 def event_type(event: ChangeSet | Control) -> str:
-    return _names[type(event)]
+    return event_type_of(type(event))
+
+
+def event_type_of(kind: type[ChangeSet] | type[Control]) -> str:
+    """The ``ce_type`` of events of one kind."""
+    return _names[kind]
 
 
 def decode(ce_type: str | None, value: bytes) -> ChangeSet | Control:

@@ -66,8 +66,7 @@ def router(settings: ComputeSettings, worker: Worker, core: Core) -> APIRouter:
     ) -> dict[str, Any]:
         """The patients on whom the indicator asks for something to be done, as pseudonyms, and the
         first rule that would change it. ``next`` goes on as ``after``."""
-        # a new key of the issuer's is fetched
-        principal = await asyncio.to_thread(verifier.principal, authorization)
+        principal = await verifier.admit(authorization)
         allow(principal, ods)
         if settings.log_level not in ("debug", "info"):
             raise Problem(503, "not-audited", "this worker's log level leaves out who looked")

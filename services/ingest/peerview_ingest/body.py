@@ -1,7 +1,8 @@
 """Request bodies: bounded, decompressed as they come, and parsed without trust."""
 
+import asyncio
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -9,9 +10,14 @@ import zstandard
 from starlette.requests import ClientDisconnect, Request
 
 from peerview_common.problem import Problem
+from peerview_ingest.budget import Held
+from peerview_ingest.limits import Allowance
 
-SLICE: Final = 1_024
-"""Compressed bytes taken at once: even at zstd's highest ratio they become some 32 MB at most."""
+PIECE: Final = 1 << 20
+"""Decompressed bytes handed on at once."""
+ZSTD_SLICE: Final = 256
+"""Compressed bytes taken at once: four of them can be a block of 128 kB, so these are 8 MB at most;
+the library itself knows no bound."""
 ZSTD_WINDOW: Final = 1 << 23
 
 _decoder = msgspec.json.Decoder()
@@ -47,7 +53,15 @@ def too_large(limit: int) -> Problem:
 
 
 async def decoded(request: Request) -> AsyncIterator[bytes]:
-    """The body's bytes as they come, decompressed."""
+    """The body's bytes, decompressed: as they come, and no faster than the caller may send."""
+    allowance: Allowance | None = getattr(request.state, "allowance", None)
+    async for piece in _decoded(request):
+        if allowance is not None:
+            await allowance.read(len(piece))
+        yield piece
+
+
+async def _decoded(request: Request) -> AsyncIterator[bytes]:
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "zstd"):
         raise Problem(415, "content-encoding", "Content-Encoding must be gzip, zstd or absent")
@@ -58,8 +72,10 @@ async def decoded(request: Request) -> AsyncIterator[bytes]:
             if stage is None:
                 yield chunk
                 continue
-            for start in range(0, len(chunk), SLICE):
-                yield stage.feed(chunk[start : start + SLICE])
+            for piece in stage.feed(chunk):
+                yield piece
+                if len(piece) >= PIECE:
+                    await asyncio.sleep(0)  # others want the event loop too
     except (zlib.error, zstandard.ZstdError):
         raise Problem(400, "not-compressed", f"the body is not {encoding}") from None
     except ClientDisconnect:
@@ -73,8 +89,11 @@ async def whole(request: Request, limit: int) -> bytes:
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > limit:
         raise too_large(limit)
+    held: Held | None = getattr(request.state, "held", None)
     data = bytearray()
     async for chunk in decoded(request):
+        if held is not None:
+            held.grow(len(chunk))
         data += chunk
         if len(data) > limit:
             raise too_large(limit)
@@ -92,15 +111,17 @@ class _Gzip:
     def complete(self) -> bool:
         return self._member.eof or not self._begun
 
-    def feed(self, data: bytes) -> bytes:
-        found = b""
-        while data:
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        more = bool(data)
+        while more:
             if self._member.eof:
                 self._member = zlib.decompressobj(wbits=31)
             self._begun = True
-            found += self._member.decompress(data)
-            data = self._member.unused_data
-        return found
+            piece = self._member.decompress(data, PIECE)
+            yield piece
+            data = self._member.unconsumed_tail or self._member.unused_data
+            # a full piece may have more behind it, though all input is taken
+            more = bool(data) or (len(piece) == PIECE and not self._member.eof)
 
 
 class _Zstd:
@@ -115,7 +136,19 @@ class _Zstd:
     def complete(self) -> bool:
         return self._frame.eof or not self._begun
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        found: list[bytes] = []
+        size = 0
+        for start in range(0, len(data), ZSTD_SLICE):
+            piece = self._take(data[start : start + ZSTD_SLICE])
+            found.append(piece)
+            size += len(piece)
+            if size >= PIECE:
+                yield b"".join(found)
+                found, size = [], 0
+        yield b"".join(found)
+
+    def _take(self, data: bytes) -> bytes:
         found = b""
         while data:
             if self._frame.eof:

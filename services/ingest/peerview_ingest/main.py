@@ -2,23 +2,22 @@
 
 import hashlib
 import logging
-import socket
 import sys
 
-import uvicorn
 from pydantic import ValidationError
 
-from peerview_common import codes, logs
+from peerview_common import codes, logs, serving
 from peerview_common.auth import TokenVerifier
 from peerview_common.codes import CodeList
 from peerview_common.settings import IngestSettings
 from peerview_ingest.app import make_app, now_millis
+from peerview_ingest.extracts.catalogue import Catalogue
+from peerview_ingest.extracts.yaml_file import MappingError
 from peerview_ingest.fhir.keys import MASTER_BYTES
 from peerview_ingest.publisher import KafkaPublisher
 from peerview_ingest.store import Store
 from peerview_ingest.submission import Ingest
 
-DRAIN_SECONDS = 25
 DEMONSTRATION_KEY = hashlib.sha256(b"peerview demonstration key: protects nobody").digest()
 
 
@@ -62,28 +61,22 @@ def main() -> int:
         settings = IngestSettings()  # type: ignore[call-arg]
         log = logs.configure(settings, "ingest")
         logging.getLogger("alembic").setLevel(logging.WARNING)
+        mappings = Catalogue.of(settings.extract_mappings)
         ingest = build(settings)
     except ValidationError as error:
         for found in error.errors():
             where = ".".join(map(str, found["loc"])) or "settings"
             print(f"peerview-ingest: {where}: {found['msg']}", file=sys.stderr)
         return 2
-    except (MasterKeyError, codes.CodeListError, OSError) as error:
+    except (MasterKeyError, codes.CodeListError, MappingError, OSError) as error:
         print(f"peerview-ingest: {error}", file=sys.stderr)
         return 2
     if not settings.master_key.get_secret_value():
         log.warning("master key", reason="none set: the public demonstration key is used")
-    app = make_app(ingest, TokenVerifier.from_settings(settings))
-    listener = socket.create_server((settings.host, settings.port), backlog=1024)
+    app = make_app(ingest, TokenVerifier.from_settings(settings), mappings)
+    listener = serving.listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     log.info("listening", address=f"http://{host}:{port}")
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        log_level="warning",
-        access_log=False,  # paths hold ids
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
-    uvicorn.Server(config).run(sockets=[listener])
+    serving.server(app, app.state.stopping.begin).run(sockets=[listener])
+    log.info("stopped")
     return 0

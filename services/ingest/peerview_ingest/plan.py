@@ -8,15 +8,17 @@ who objects nothing is sent at all.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
+
+from msgspec import structs
 
 from peerview_common.changes import PatientChange
 from peerview_common.codes import CodeList
 from peerview_common.facts import Fact, fact_digest
 from peerview_ingest.fhir.collect import newer_version
 from peerview_ingest.fhir.objection import Word, objects, without_objection_codes, word_of
-from peerview_ingest.fhir.reader import Read, content
+from peerview_ingest.fhir.read import Read, content
 from peerview_ingest.keyring import FIRST_GENERATION, FIRST_VERSION
 
 
@@ -32,12 +34,17 @@ class Known:
     """A row of the index: the newest version of a resource."""
 
     stamp: int
+    """As the log has it."""
     version: int
     deleted: bool
     digest: bytes
     content: bytes
     holders: tuple[Holder, ...]
     """Empty where the log has nothing to count of it."""
+    codes: str = ""
+    """Version of the code list that it was minimised with."""
+    raised: int = 0
+    """By how many milliseconds ``stamp`` is above what the source said: see ``_above``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,8 @@ class Knowledge:
 class Plan:
     """What to send, and what to remember once it is acknowledged."""
 
+    codes: str = ""
+    """Version of the code list in use."""
     changes: list[PatientChange] = field(default_factory=list)
     """Patients between whom a fact moved come first, next to each other."""
     rows: dict[bytes, Known] = field(default_factory=dict)
@@ -110,6 +119,8 @@ class Plan:
     superseded: int = 0
     duplicates: list[str] = field(default_factory=list)
     """Places of patients who share an NHS number with another patient."""
+    raised: dict[bytes, int] = field(default_factory=dict)
+    """Of facts whose stamp was raised: by how many milliseconds."""
     facts: int = 0
 
 
@@ -139,7 +150,7 @@ def newest_reads(
 
 
 def make_plan(codes: CodeList, newest: Mapping[bytes, Read], known: Knowledge) -> Plan:
-    plan = Plan(pairs=list(known.pairs))
+    plan = Plan(codes.version, pairs=list(known.pairs))
     fresh = _fresh(plan, newest, known)
     _objections(plan, codes, fresh, known)
     outgoing: dict[bytes, list[Fact]] = {}
@@ -174,25 +185,43 @@ def _fresh(plan: Plan, newest: Mapping[bytes, Read], known: Knowledge) -> dict[b
             fresh[key] = read
             continue
         mine = (fact.stamp, fact.version, fact.deleted)
-        theirs = (row.stamp, row.version, row.deleted)
+        theirs = (row.stamp - row.raised, row.version, row.deleted)
         same_holders = _same_holders(read, row, known)
         if mine < theirs:
             plan.superseded += 1
         elif not read.stamped and row.content == content(read)[:16] and same_holders:
             # its time is only that of receipt: no news, but later than what comes in between
             plan.unchanged += 1
-            plan.rows[key] = _row(read, row.holders)
+            plan.rows[key] = _row(plan, key, read, row.holders)
         elif mine > theirs:
-            fresh[key] = read
+            fresh[key] = _above(plan, key, read, row) if row.raised else read
         else:
             digest = fact_digest(fact)
             if digest == row.digest and same_holders:
                 plan.unchanged += 1
+            elif row.codes != plan.codes and digest != row.digest:
+                fresh[key] = _above(plan, key, read, row)
             elif digest < row.digest or (digest == row.digest and _lesser(read, row, known)):
                 plan.superseded += 1
             else:
-                fresh[key] = read
+                fresh[key] = _above(plan, key, read, row) if row.raised else read
     return fresh
+
+
+def _above(plan: Plan, key: bytes, read: Read, row: Known) -> Read:
+    """The read with a stamp that beats what the log has of it.
+
+    The same version minimised with another code list says something else, and between equal
+    versions compute would go by their hashes: half of what a full submission brings would lose.
+    So it is sent as a millisecond later than what it replaces.
+    """
+    fact = read.fact
+    assert fact is not None  # noqa: S101 - newest_reads keeps no other
+    if (fact.stamp, fact.version, fact.deleted) > (row.stamp, row.version, row.deleted):
+        return read
+    stamp = row.stamp + 1
+    plan.raised[key] = stamp - fact.stamp
+    return replace(read, fact=structs.replace(fact, stamp=stamp))
 
 
 def _same_holders(read: Read, row: Known, known: Knowledge) -> bool:
@@ -222,16 +251,19 @@ def _lesser(read: Read, row: Known, known: Knowledge) -> bool:
     )
 
 
-def _row(read: Read, holders: Sequence[Holder]) -> Known:
-    fact = read.fact
+def _row(plan: Plan, key: bytes, read: Read, holders: Sequence[Holder]) -> Known:
+    fact, raised = read.fact, plan.raised.get(key, 0)
     assert fact is not None  # noqa: S101 - newest_reads keeps no other
+    as_given = structs.replace(fact, stamp=fact.stamp - raised) if raised else fact
     return Known(
         fact.stamp,
         fact.version,
         fact.deleted,
-        fact_digest(fact),
+        fact_digest(as_given),
         content(read)[:16],
         tuple(holders),
+        plan.codes,
+        raised,
     )
 
 
@@ -309,7 +341,7 @@ def _send(
     holders = [Holder(p, _state(plan, known, p).generation) for p in wanted]
     objecting = public.body is not None and len(wanted) < len(read.patients)
     if not objecting or holders or key in plan.words or row is not None:
-        plan.rows[key] = _row(read, holders)
+        plan.rows[key] = _row(plan, key, read, holders)
 
 
 def _person(plan: Plan, read: Read, known: Knowledge) -> None:

@@ -17,6 +17,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from peerview_common import cloudevents, metrics
+from peerview_common.changes import MAX_RECORD_BYTES
 from peerview_common.settings import IngestSettings, Mode
 from peerview_common.topics import (
     CHANGES,
@@ -43,6 +44,10 @@ class BrokerAwayError(Exception):
         self.sent = sent
 
 
+class RecordTooLargeError(Exception):
+    """A record that the log would refuse. It is the record's fault, not the broker's."""
+
+
 class BusyError(Exception):
     """Too much awaits acknowledgement."""
 
@@ -66,7 +71,7 @@ class Publisher(Protocol):
         """Send every record, in this order, and wait for all acknowledgements.
 
         ``kinds`` gives each record's ``ce_type``; without it all are change sets. Raises BusyError
-        before anything is sent, BrokerAwayError when one record failed.
+        and RecordTooLargeError before anything is sent, BrokerAwayError when one record failed.
         """
 
     def wrong(self) -> str | None:
@@ -115,6 +120,9 @@ class KafkaPublisher:
     ) -> list[Position]:
         total = len(changes)
         size = sum(map(len, changes))
+        if any(len(each) > MAX_RECORD_BYTES for each in changes):
+            # sent, it would fail like a record of which the broker knows nothing
+            raise RecordTooLargeError
         if self._in_flight and self._in_flight + size > self._settings.max_in_flight_bytes:
             raise BusyError("too much awaits acknowledgement")
         producer = self._producer

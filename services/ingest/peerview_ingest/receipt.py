@@ -8,6 +8,15 @@ from peerview_ingest.fhir.issues import Issue
 from peerview_ingest.publisher import Position
 
 MAX_REJECTIONS: Final = 100
+COUNTS: Final = (
+    "accepted",
+    "rejected",
+    "dropped",
+    "unchanged",
+    "objections",
+    "opted_in",
+    "shared_nhs_numbers",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,8 @@ class SubmissionReceipt:
     practice: str
     source: str
     received: int
+    data_through: int = 0
+    """Up to when the feed is known to be whole; not told to the sender."""
     accepted: int = 0
     rejected: int = 0
     dropped: int = 0
@@ -53,19 +64,21 @@ class SubmissionReceipt:
         if len(self.rejections) < MAX_REJECTIONS:
             self.rejections.append(Rejection(issue, line))
 
+    def add(self, part: "SubmissionReceipt") -> None:
+        """Take in what became of a further part of the submission."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(part, name))
+        self.received = part.received
+        self.positions.extend(part.positions)
+        self.rejections.extend(part.rejections[: MAX_REJECTIONS - len(self.rejections)])
+
     def json(self) -> dict[str, Any]:
         found: dict[str, Any] = {
             "submission": self.submission,
             "practice": self.practice,
             "source": self.source,
             "received": iso_millis(self.received),
-            "accepted": self.accepted,
-            "rejected": self.rejected,
-            "dropped": self.dropped,
-            "unchanged": self.unchanged,
-            "objections": self.objections,
-            "opted_in": self.opted_in,
-            "shared_nhs_numbers": self.shared_nhs_numbers,
+            **{name: getattr(self, name) for name in COUNTS},
             "positions": [
                 {"partition": each.partition, "offset": each.offset} for each in self.positions
             ],

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from peerview_ingest.fhir.objection import Origin, Word
-from peerview_ingest.fhir.reader import Read
+from peerview_ingest.fhir.read import Read
 from peerview_ingest.keyring import PairingKeys
 from peerview_ingest.plan import Pair
 

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import struct
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -18,6 +18,7 @@ from alembic.config import Config
 from sqlalchemy import (
     Connection,
     Engine,
+    case,
     create_engine,
     delete,
     event,
@@ -35,6 +36,7 @@ from peerview_ingest.keyring import PracticeKeys
 from peerview_ingest.plan import Holder, Knowledge, Known, PatientState, Plan
 from peerview_ingest.tables import (
     audit,
+    extract_facts,
     facts,
     idempotency_keys,
     objection_words,
@@ -110,6 +112,12 @@ class Store:
             connection.execute(text("SELECT 1"))
 
     @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction outside any practice's turn."""
+        with self._single_writer, self.engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
     def turn(self, practice: str, source: str) -> Iterator["Turn"]:
         """A practice's turn: on PostgreSQL no other replica has one of the same practice."""
         with self.engine.connect() as connection:
@@ -176,7 +184,14 @@ class Turn:
             for row in ask(select(facts).where(facts.c.key.in_(part))):
                 holders = tuple(Holder(*each) for each in HOLDER.iter_unpack(row.holders))
                 known.rows[row.key] = Known(
-                    row.stamp, row.version, row.deleted, row.digest, row.content, holders
+                    row.stamp,
+                    row.version,
+                    row.deleted,
+                    row.digest,
+                    row.content,
+                    holders,
+                    row.codes,
+                    row.raised,
                 )
                 people.update(holder.patient for holder in holders)
             words = select(objection_words.c.patient).where(objection_words.c.fact.in_(part))
@@ -215,10 +230,14 @@ class Turn:
         given: dict[str, str],
         data_through: int | None,
         answer: "Answer | None" = None,
+        also: Callable[[Connection], None] | None = None,
     ) -> None:
         """Remember what was acknowledged, in one transaction. ``data_through`` is None for what
-        says nothing of the feed."""
+        says nothing of the feed. ``also`` writes in the same one, and nothing of it is remembered
+        where that raises."""
         with self.writing():
+            if also is not None:
+                also(self.connection)
             self._forget(plan)
             self._upsert(facts, "key", [self._fact_row(k, r) for k, r in plan.rows.items()])
             self._upsert_patients(plan)
@@ -243,14 +262,27 @@ class Turn:
             ]
             self._upsert(organisations, "practice,source,id", places)
             if data_through is not None:
-                feed = {
-                    "practice": self.practice,
-                    "source": self._source,
-                    "data_through": data_through,
-                }
-                self._upsert(sources, "practice,source", [feed])
+                self._sourced(data_through, plan.codes)
             if answer is not None:
                 self._remember(answer)
+
+    def _sourced(self, data_through: int, codes: str) -> None:
+        """A feed is known to be whole up to the latest moment that it ever was."""
+        row = self._insert(sources).values(
+            practice=self.practice,
+            source=self._source,
+            data_through=data_through,
+            first_codes=codes,
+        )
+        later = case(
+            (row.excluded.data_through > sources.c.data_through, row.excluded.data_through),
+            else_=sources.c.data_through,
+        )
+        self.connection.execute(
+            row.on_conflict_do_update(
+                index_elements=["practice", "source"], set_={"data_through": later}
+            )
+        )
 
     def _fact_row(self, key: bytes, row: Known) -> dict[str, Any]:
         return {
@@ -262,6 +294,8 @@ class Turn:
             "digest": row.digest,
             "content": row.content,
             "holders": b"".join(HOLDER.pack(*holder) for holder in row.holders),
+            "codes": row.codes,
+            "raised": row.raised,
             "key_version": self.keys.current.version,
         }
 
@@ -280,6 +314,7 @@ class Turn:
             # a row that others share stays: it is stale by its generation
             only = func.length(facts.c.holders) == HOLDER.size
             self.connection.execute(delete(facts).where(rows & only))
+            self.connection.execute(delete(extract_facts).where(extract_facts.c.patient == patient))
 
     def erase(self, states: Mapping[bytes, PatientState], former: Sequence[bytes]) -> None:
         """Forget all of these patients but the state that they are in from now on, and of those

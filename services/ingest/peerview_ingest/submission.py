@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from msgspec import structs
+from sqlalchemy import Connection
 
 from peerview_common import metrics
 from peerview_common.changes import (
@@ -44,6 +45,9 @@ MAX_PARTS: Final = MAX_RECORD_BYTES - 1_000
 """Room for the record's own fields."""
 
 T = TypeVar("T")
+
+Also = Callable[[Connection, "Submitted"], None]
+"""Writes to the database in the transaction that remembers a submission."""
 
 Reading = Callable[[Reader], list[tuple[int | None, Read]]]
 """Reads documents with a reader; each Read with its line, in a stream of lines."""
@@ -130,6 +134,10 @@ class Ingest:
         self._threads.shutdown(wait=True)
         self.store.close()
 
+    def now(self) -> int:
+        """Milliseconds UTC."""
+        return self._now()
+
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Run what blocks beside the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -144,14 +152,21 @@ class Ingest:
         beat: bool = False,
         submission: str | None = None,
         remember: Callable[[Submitted], Answer] | None = None,
+        also: Also | None = None,
+        through: int | None = None,
     ) -> Submitted:
         """Take one submission, or one group of a longer one; ``beat`` sends one though it is empty.
+
+        ``through`` is when the feed is known to be whole up to, where that is not now: the day of a
+        drop, in milliseconds UTC.
 
         ``size`` is its bytes as received, held until it is done: bounded, or BusyError.
         Raises RefusedError and TooLargeError (``atomic`` alone), and the publisher's errors.
         """
         with self._hold(size):
-            return await self._take(sender, reading, atomic, beat, submission, remember)
+            return await self._take(
+                sender, reading, atomic, beat, submission, remember, also, through
+            )
 
     @contextlib.contextmanager
     def _hold(self, size: int) -> Iterator[None]:
@@ -171,11 +186,14 @@ class Ingest:
         beat: bool,
         submission: str | None,
         remember: Callable[[Submitted], Answer] | None,
+        also: Also | None,
+        through: int | None,
     ) -> Submitted:
         def work(turn: Turn, received: int) -> Step[_Done]:
             receipt = SubmissionReceipt(
                 submission or str(uuid.uuid4()), sender.practice, sender.source, received
             )
+            receipt.data_through = received if through is None else min(received, through)
             ready = self._prepare(turn, sender, reading, receipt, atomic, beat)
 
             def commit(positions: list[Position]) -> _Done:
@@ -184,7 +202,13 @@ class Ingest:
                     self._alive[(sender.practice, sender.source)] = received
                 submitted = Submitted(receipt, ready.reads)
                 answer = remember(submitted) if remember else None
-                turn.commit(ready.plan, ready.organisations, received, answer)
+                turn.commit(
+                    ready.plan,
+                    ready.organisations,
+                    receipt.data_through,
+                    answer,
+                    (lambda connection: also(connection, submitted)) if also else None,
+                )
                 return _Done(submitted, ready.plan)
 
             return Step(ready.records, commit)
@@ -298,7 +322,7 @@ class Ingest:
             source=sender.source,
             submission=receipt.submission,
             received=receipt.received,
-            data_through=receipt.received,
+            data_through=receipt.data_through,
             codes=self.codes.version,
             patients=[],
         )

@@ -4,7 +4,9 @@ other."""
 from typing import Final
 
 from peerview_tools.bench import (
+    bulk_memory,
     core,
+    extracts,
     faust_table,
     flat,
     freshness,
@@ -21,6 +23,10 @@ MEASURES: Final = (
     Measure(
         "core", "the pure core, one thread: 12 indicators, 10 facts a patient, states of 40",
         "facts/s", 40_000, "at least", core.run,
+    ),
+    Measure(
+        "extracts", "ingest, a GP system's daily files: from bytes to index and log",
+        "rows/s", 5_000, "at least", extracts.run,
     ),
     Measure(
         "worker", "the whole worker over the real broker, beside the pure core",
@@ -46,6 +52,10 @@ MEASURES: Final = (
     Measure(
         "memory", "resident memory of a patient of 40 facts with UUID ids",
         "kB", 2.5, "at most", memory.run,
+    ),
+    Measure(
+        "bulk-memory", "peak resident memory of ingest while 2 GB of NDJSON go through it",
+        "MB", 150, "at most", bulk_memory.run,
     ),
     Measure(
         "takeover", "a killed worker's partitions by a standby, session timeout included",
