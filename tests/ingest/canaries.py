@@ -11,6 +11,7 @@ import itertools
 import json
 import struct
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -140,9 +141,7 @@ def full(document: Json) -> Iterator[Json]:
     """The resource with all other elements of its type filled: by lists, objects and texts."""
     kind = document["resourceType"]
     names = [*ELEMENTS.get(kind, "identifier subject note").split(), *OF_ALL.split()]
-    for n, form in enumerate(
-        ([rich(), rich()], rich(), PROSE, [PROSE, NUMBERS[0]], int(NUMBERS[0]))
-    ):
+    for n, form in enumerate(([rich()], rich(), PROSE, [PROSE, NUMBERS[0]], int(NUMBERS[0]))):
         found = json.loads(json.dumps(document))
         found["id"] = f"{found['id']}{n}" if "id" in found else f"f{n}"
         for name in names:
@@ -267,13 +266,14 @@ def bases() -> list[Json]:
     ]
 
 
-def everything() -> list[Json]:
+@lru_cache
+def everything() -> tuple[Json, ...]:
     """All resources that are planted."""
     found = []
     for base in bases():
         found += full(base)
         found += instead(base)
-    return [*found, *contained(), *named()]
+    return (*found, *contained(), *named())
 
 
 def contained() -> list[Json]:

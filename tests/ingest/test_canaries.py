@@ -85,7 +85,7 @@ async def _bundles(send: Send) -> AsyncIterator[httpx.Response]:
 
 async def _resources(send: Send) -> AsyncIterator[httpx.Response]:
     # one of each kind of trouble a type: all of it goes by POST /fhir
-    for document in itertools.islice(everything(), 0, None, 17):
+    for document in itertools.islice(everything(), 0, None, 31):
         kind = document.get("resourceType")
         yield await send("POST", f"/fhir/{kind if isinstance(kind, str) else NAME}", json=document)
     for kind in (NAME, NUMBERS[0], "Patient"):
@@ -95,6 +95,7 @@ async def _resources(send: Send) -> AsyncIterator[httpx.Response]:
 async def _updates(send: Send) -> AsyncIterator[httpx.Response]:
     for document in named():
         yield await send("PUT", f"/fhir/{document['resourceType']}/{document['id']}", json=document)
+    for document in named()[:8]:
         yield await send("PUT", f"/fhir/{document['resourceType']}/{PROSE}", json=document)
 
 
@@ -108,7 +109,8 @@ async def _bulk(send: Send) -> AsyncIterator[httpx.Response]:
     lines = b"\n".join(json.dumps(each).encode() for each in [*everything(), *bundles()])
     yield await send("POST", "/v1/bulk", content=lines)
     packed = {"Content-Encoding": "gzip"}
-    yield await send("POST", "/v1/bulk", content=gzip.compress(lines), headers=packed)
+    more = b"\n".join(json.dumps(each).encode() for each in named())
+    yield await send("POST", "/v1/bulk", content=gzip.compress(more), headers=packed)
     for wrong in (f'{{"{NAME}', NAME, f"{NUMBERS[0]}\n{NUMBERS[1]}", json.dumps(rich()) + "\n["):
         yield await send("POST", "/v1/bulk", content=wrong.encode())
     yield await send("POST", "/v1/bulk", content=NAME.encode(), headers=packed)
@@ -322,8 +324,7 @@ class Answers:
             async for answer in entry(self.send):
                 statuses.add(answer.status_code)
                 clean(answer.content, f"the answer of {route}")
-                for name, value in answer.headers.items():
-                    clean(f"{name}: {value}", f"a header of {route}")
+                clean(str(answer.headers.raw), f"a header of {route}")
 
 
 @contextlib.contextmanager
@@ -382,7 +383,7 @@ async def test_no_canary_leaves_by_any_way(
             database(folder, "while it runs")
         clean(output.read_bytes(), "ingest's standard output")
         clean("".join(service.process.text), "ingest's log")
-        assert any('"debug"' in line for line in service.process.text), "it did say everything"
+        assert any('"audit"' in line for line in service.process.text), "it did say something"
         database(folder, "after its end")
     finally:
         worker.kill()
@@ -393,8 +394,8 @@ async def test_no_canary_leaves_by_any_way(
         seen[topic] = seen.get(topic, 0) + 1
         for part, data in (("key", record.key), ("value", record.value)):
             clean(data or b"", f"a {part} of {topic}")
-        for name, value in record.headers:
-            clean(name.encode() + b"=" + value, f"a header of {topic}")
+        headers = b"\n".join(name.encode() + b"=" + value for name, value in record.headers)
+        clean(headers, f"a header of {topic}")
     produced = (topics.CHANGES, topics.STATE, topics.DEAD_LETTERS, topics.VALUES, topics.SNAPSHOTS)
     assert seen.keys() >= {topic.name for topic in produced}, "each was looked at"
     told = {route: sorted(statuses) for route, statuses in answers.statuses.items()}
@@ -418,8 +419,8 @@ def _too_much() -> bytes:
     """More of one patient than compute can keep, with canaries: its part becomes a dead letter."""
     stamp = meta("2026-01-01T00:00:00Z")
     lines = (
-        observation(f"{n}-{NAME}", patient=NAME, meta=stamp, note=[{"text": PROSE}])
-        for n in range(16_000)
+        observation(f"{n}-{NAME}", patient=f"{NAME} junior", meta=stamp, note=[{"text": PROSE}])
+        for n in range(18_000)
     )
     return b"\n".join(json.dumps(each).encode() for each in lines)
 

@@ -464,8 +464,12 @@ async def test_it_is_for_the_operator_alone(service: Service, operator: Operator
     assert (await operator.call("POST")).status_code == 401
 
 
-async def test_a_practice_that_is_not_known_has_no_status(operator: Operator) -> None:
-    assert (await operator.call("GET")).status_code == 404
+async def test_a_practice_that_is_not_known_is_not_found(
+    service: Service, operator: Operator
+) -> None:
+    for method, rest in (("GET", ""), ("POST", ""), ("DELETE", ""), ("POST", "/finish")):
+        assert (await operator.call(method, rest)).status_code == 404
+    assert service.log.records == []
 
 
 async def test_the_events_say_what_is_done(service: Service, operator: Operator) -> None:

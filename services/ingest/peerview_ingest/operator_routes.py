@@ -12,6 +12,7 @@ from peerview_ingest.rekeying_operation import (
     NotNowError,
     RekeyingOperation,
     Status,
+    UnknownError,
     UnmatchedError,
 )
 from peerview_ingest.senders import Senders
@@ -43,8 +44,8 @@ def router(ingest: Ingest, senders: Senders) -> APIRouter:
         senders.operator(request)
         try:
             return _answer(await operation.begin(OdsCode(ods)), 202)
-        except NotNowError as error:
-            raise _not_now(error) from None
+        except (NotNowError, UnknownError) as error:
+            raise _refused(error) from None
 
     @routes.get("/{ods}")
     async def status(request: Request, ods: Ods) -> JSONResponse:
@@ -52,8 +53,8 @@ def router(ingest: Ingest, senders: Senders) -> APIRouter:
         senders.operator(request)
         try:
             return _answer(await operation.status(OdsCode(ods)))
-        except NotNowError as error:
-            raise Problem(404, "not-found", str(error)) from None
+        except UnknownError as error:
+            raise _refused(error) from None
 
     @routes.delete("/{ods}")
     async def cancel(request: Request, ods: Ods) -> JSONResponse:
@@ -61,8 +62,8 @@ def router(ingest: Ingest, senders: Senders) -> APIRouter:
         senders.operator(request)
         try:
             return _answer(await operation.cancel(OdsCode(ods)))
-        except NotNowError as error:
-            raise _not_now(error) from None
+        except (NotNowError, UnknownError) as error:
+            raise _refused(error) from None
 
     @routes.post("/{ods}/finish", openapi_extra=described(Finish))
     async def finish(request: Request, ods: Ods) -> JSONResponse:
@@ -75,8 +76,8 @@ def router(ingest: Ingest, senders: Senders) -> APIRouter:
                 empty_unmatched=how.unmatched == "empty",
                 seconds=FINISH_SECONDS,
             )
-        except NotNowError as error:
-            raise _not_now(error) from None
+        except (NotNowError, UnknownError) as error:
+            raise _refused(error) from None
         except UnmatchedError as error:
             raise Problem(
                 409,
@@ -95,5 +96,7 @@ def _answer(status: Status, code: int = 200) -> JSONResponse:
     return JSONResponse(body, code)
 
 
-def _not_now(error: NotNowError) -> Problem:
+def _refused(error: NotNowError | UnknownError) -> Problem:
+    if isinstance(error, UnknownError):
+        return Problem(404, "not-found", str(error))
     return Problem(409, "not-now", str(error))

@@ -52,6 +52,10 @@ class NotNowError(Exception):
     """The operation does not fit the phase that the practice's keys are in."""
 
 
+class UnknownError(Exception):
+    """Nothing has come of this practice, if it is one."""
+
+
 class UnmatchedError(Exception):
     """Former patients whom nobody matched, and of whom nobody has said what is to become."""
 
@@ -96,11 +100,11 @@ class RekeyingOperation:
         self._ingest = ingest
 
     async def begin(self, practice: OdsCode) -> Status:
-        """Give a practice new keys. Raises NotNowError while a re-keying is under way,
-        ForeignKeysError when its present keys are of a master key that is not here."""
+        """Give a practice new keys. Raises UnknownError; NotNowError while a re-keying is under
+        way; ForeignKeysError when its present keys are of a master key that is not here."""
 
         def announce(turn: Turn, now: int) -> Step[int]:
-            known = self._versions(turn, now)
+            known = self._known(turn, now)
             last = known[-1]
             if last.phase in (Phase.OPEN, Phase.FINISHING):
                 raise NotNowError(f"a re-keying to version {last.keys.version} is under way")
@@ -128,7 +132,7 @@ class RekeyingOperation:
         return await self.status(practice)
 
     async def status(self, practice: OdsCode) -> Status:
-        """Of the practice's newest keys. Raises NotNowError for a practice that has none."""
+        """Of the practice's newest keys. Raises UnknownError for a practice that has none."""
 
         def look(turn: Turn, now: int) -> Step[Status]:
             found = self._status(turn)
@@ -138,10 +142,10 @@ class RekeyingOperation:
 
     async def cancel(self, practice: OdsCode) -> Status:
         """Go back to the former keys, as long as nothing has come under the new ones. Raises
-        NotNowError."""
+        UnknownError, NotNowError."""
 
         def leave(turn: Turn, now: int) -> Step[None]:
-            last = self._versions(turn, now)[-1]
+            last = self._known(turn, now)[-1]
             number = last.keys.version
             if last.phase not in (Phase.BEGINNING, Phase.OPEN):
                 raise NotNowError("no re-keying has begun, or it is being finished")
@@ -167,11 +171,11 @@ class RekeyingOperation:
         clock: Callable[[], float] = time.monotonic,
     ) -> Status:
         """Work for about ``seconds`` on the end; ``phase`` is ``done`` once it is reached, and
-        until then it is to be called again. Raises NotNowError, UnmatchedError."""
+        until then it is to be called again. Raises UnknownError, NotNowError, UnmatchedError."""
         until = clock() + seconds
 
         def start(turn: Turn, now: int) -> Step[None]:
-            last = self._versions(turn, now)[-1]
+            last = self._known(turn, now)[-1]
             if last.phase not in (Phase.OPEN, Phase.FINISHING):
                 if last.phase is Phase.DONE and last.keys.version > 1:
                     return Step([], lambda _: None)
@@ -253,6 +257,11 @@ class RekeyingOperation:
 
     # --
 
+    def _known(self, turn: Turn, now: int) -> list[Rekeying]:
+        if not key_versions.versions(turn) and not turn.last_received():
+            raise UnknownError("nothing has come of this practice")
+        return self._versions(turn, now)
+
     def _versions(self, turn: Turn, now: int) -> list[Rekeying]:
         key_versions.keys_of(turn, self._ingest.keyring.fingerprint, now)
         return key_versions.versions(turn)
@@ -260,7 +269,7 @@ class RekeyingOperation:
     def _status(self, turn: Turn) -> Status:
         known = key_versions.versions(turn)
         if not known:
-            raise NotNowError("nothing has come of this practice")
+            raise UnknownError("nothing has come of this practice")
         last = known[-1]
         matched = unmatched = 0
         if last.phase in UNDER_WAY:

@@ -15,9 +15,10 @@ from peerview_common.ids import PATIENT_KEY_BYTES
 GP_BYTES: Final = 8
 MASTER_BYTES: Final = 32
 
-# Decimal digits and dashes behind one letter at most, or hexadecimal too long for a name: two
-# letters are enough for one ("Jo-1950"), and three hexadecimal digits ("Ada").
-_TECHNICAL: Final = re.compile(r"[A-Za-z]?[0-9][0-9-]{0,63}|[0-9A-Fa-f]{16,64}", re.ASCII)
+# Up to nine decimal digits, with dashes, behind one letter at most; or hexadecimal too long for a
+# name. Two letters are enough for one ("Jo-1950"), and three hexadecimal digits ("Ada"); ten digits
+# are an NHS number, eleven a telephone's.
+_TECHNICAL: Final = re.compile(r"[A-Za-z]?[0-9](-*[0-9]){0,8}|[0-9A-Fa-f]{16,64}", re.ASCII)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _DIGITS: Final = re.compile(r"[0-9]{10,}", re.ASCII)
 _NHS_WEIGHTS: Final = range(10, 1, -1)

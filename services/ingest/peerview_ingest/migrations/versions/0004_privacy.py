@@ -12,7 +12,7 @@ depends_on = None
 
 
 MACHINE_MADE = re.compile(
-    r"[A-Za-z]?[0-9][0-9-]{0,63}|[0-9A-Fa-f]{16,64}"
+    r"[A-Za-z]?[0-9](-*[0-9]){0,8}|[0-9A-Fa-f]{16,64}"
     r"|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 )
 
