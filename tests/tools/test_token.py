@@ -27,7 +27,7 @@ def test_the_services_read_what_was_said(tmp_path: Path, capsys) -> None:
     assert found.subject == "dr-who"
     assert found.practices == {"A99001"}
     assert found.roles == {"signatory"}
-    assert found.scopes == {"ingest:write", "share:read", "release:operate"}
+    assert found.scopes == {"ingest:write", "ingest:confirm", "share:read", "release:operate"}
     assert found.system == "s"
 
 

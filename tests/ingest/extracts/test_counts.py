@@ -98,7 +98,12 @@ async def test_a_delta_with_removed_rows_comes_to_what_was_never_there(
 ) -> None:
     """Everything, then a delta that takes every fifth clinical record back."""
     clinical = {"Observation", "Condition", "MedicationRequest", "Encounter", "Appointment"}
-    some = [each for each in resources if each["resourceType"] in clinical][::5]
+    # not the words of those who object: of them nothing was kept that could count again
+    some = [
+        each
+        for each in resources
+        if each["resourceType"] in clinical and "TYPE1DISSENT" not in str(each)
+    ][::5]
     gone = {each["id"] for each in some}
     rest = [each for each in resources if each["id"] not in gone]
     day = DAY.isoformat()

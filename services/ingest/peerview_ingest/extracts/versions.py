@@ -13,7 +13,7 @@ from typing import Final
 from peerview_common.facts import Fact
 from peerview_ingest.extracts.reading import Day, RowRead, at_version, refused
 from peerview_ingest.fhir import Outcome, Read
-from peerview_ingest.fhir.reader import content
+from peerview_ingest.fhir.read import content
 from peerview_ingest.plan import fact_hash
 
 TWICE: Final = "is the id of an earlier row that says something else"
