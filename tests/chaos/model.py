@@ -304,7 +304,7 @@ def pruned(core: Core, stored: bytes, day: int | None) -> bytes:
     state = states.decode(without_cache(stored)[0])
     if day is None:
         return states.encode(state)
-    kept = [fact for fact in state.facts if core.evaluator.prune_day(fact) > day]
+    kept, _ = core.evaluator.prune(state.facts, day)
     return states.encode(msgspec.structs.replace(state, facts=kept))
 
 

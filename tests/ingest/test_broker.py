@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import pytest
@@ -33,6 +33,7 @@ STAMP = meta("2026-01-01T00:00:00Z")
 class Running:
     process: Service
     client: httpx.Client
+    issuer: DevelopmentIssuer
 
     def post(self, document: Any, **headers: str) -> httpx.Response:
         return self.client.post("/fhir", json=document, headers=headers)
@@ -43,7 +44,13 @@ class Running:
 
 @contextlib.contextmanager
 def running(
-    directory: Path, bootstrap: str, prefix: str, *, ready: bool = True, **rest: str
+    directory: Path,
+    bootstrap: str,
+    prefix: str,
+    *,
+    ready: bool = True,
+    stdout: IO[bytes] | None = None,
+    **rest: str,
 ) -> Iterator[Running]:
     issuer = DevelopmentIssuer(directory)
     settings = {
@@ -56,7 +63,7 @@ def running(
         **rest,
     }
     environment = {f"PEERVIEW_{key}": text for key, text in settings.items()}
-    process = Service("peerview_ingest", environment, directory)
+    process = Service("peerview_ingest", environment, directory, stdout=stdout)
     try:
         listening = wait_until(lambda: process.said("listening") if process.alive else [])[0]
         token = issuer.token(subject="feed", practices=[PRACTICE], scope="ingest:write")
@@ -65,7 +72,7 @@ def running(
             headers={"Authorization": f"Bearer {token}"},
             timeout=30,
         ) as client:
-            found = Running(process, client)
+            found = Running(process, client, issuer)
             if ready:
                 wait_until(found.ready)
             yield found

@@ -18,9 +18,10 @@ from peerview_ingest.store import Store
 from peerview_ingest.submission import Ingest
 from peerview_tools.issuer import DevelopmentIssuer
 from tests.ingest.builders import NOW, PRACTICE, condition, meta, patient
+from tests.ingest.canaries import NUMBERS, everything
 from tests.ingest.conftest import MemoryLog, Service, settings
 from tests.ingest.test_bulk import WRONG, fail_after, ndjson, report_of
-from tests.ingest.test_canaries import CANARIES, clean, everything
+from tests.ingest.test_canaries import clean
 from tests.ingest.test_code_lists import NEW, Serve, serve, with_codes
 from tests.ingest.test_submission import P1, state
 
@@ -238,19 +239,19 @@ async def test_the_report_is_kept_within_bounds_and_says_so(
 async def test_canaries_reach_no_upload(service: Service) -> None:
     upload = await begin(service)
     answers = [
-        await send(service, upload, ndjson(*everything()) + f'{{"{CANARIES[0]}'.encode()),
+        await send(service, upload, ndjson(*everything()) + f'{{"{NUMBERS[0]}'.encode()),
         await service.send("GET", f"/v1/uploads/{upload}"),
         await service.send("GET", f"/v1/uploads/{upload}/report"),
-        await service.send("POST", "/v1/uploads", json={CANARIES[0]: CANARIES[0]}),
-        await service.send("GET", f"/v1/uploads/{CANARIES[0]}"),
-        await complete(service, upload, lines=3, without=[CANARIES[0]]),
+        await service.send("POST", "/v1/uploads", json={NUMBERS[0]: NUMBERS[0]}),
+        await service.send("GET", f"/v1/uploads/{NUMBERS[0]}"),
+        await complete(service, upload, lines=3, without=[NUMBERS[0]]),
     ]
     assert answers[1].json()["refusals"] >= 5
     for answer in answers:
-        clean(answer.content)
+        clean(answer.content, "an upload's answer")
     with service.ingest.store.engine.connect() as connection:
         for table in ("uploads", "upload_refusals"):
-            clean(repr(connection.execute(text(f"SELECT * FROM {table}")).all()))
+            clean(repr(connection.execute(text(f"SELECT * FROM {table}")).all()), table)
 
 
 @pytest.mark.parametrize(

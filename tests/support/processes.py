@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 # Becomes the process it was asked for, which the kernel then ends with its parent (Linux alone can
 # do that). A parent that was killed before the request has left us to somebody else.
@@ -70,15 +70,23 @@ def remove_at_the_end(folder: Path) -> None:
 class Service:
     """``python -m MODULE`` with its log read along. Only this process is ever signalled."""
 
-    def __init__(self, module: str, environment: Mapping[str, str], folder: Path) -> None:
-        """``environment`` is added to ours."""
+    def __init__(
+        self,
+        module: str,
+        environment: Mapping[str, str],
+        folder: Path,
+        stdout: IO[bytes] | None = None,
+    ) -> None:
+        """``environment`` is added to ours; ``stdout`` is kept nowhere by itself."""
         self.lines: list[dict[str, Any]] = []
         """What it logged; a line that is not JSON is an ``event``."""
+        self.text: list[str] = []
+        """The same, as it was written."""
         self.process: subprocess.Popen[str] = start_process(
             [sys.executable, "-m", module],
             env=os.environ | dict(environment),
             cwd=folder,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if stdout is None else stdout,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -88,6 +96,7 @@ class Service:
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
+            self.text.append(line)
             try:
                 self.lines.append(json.loads(line))
             except ValueError:

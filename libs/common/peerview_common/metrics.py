@@ -81,7 +81,8 @@ extract_rows = Counter(
 # -- compute
 changes = Counter(
     "peerview_compute_records_total",
-    "Records of practice.changes worked off: changes, tick, cut, rekeyed, backfill or other.",
+    "Records of practice.changes worked off: changes, tick, cut, rekeyed, rekeying, backfill, "
+    "other.",
     ["event"],
 )
 facts = Counter("peerview_compute_facts_total", "Facts received in change sets.")
@@ -98,7 +99,8 @@ dead_letters = Counter(
 )
 batch_seconds = Histogram(
     "peerview_compute_record_seconds",
-    "Time to work off one record, until its state and values were handed to the producer.",
+    "Time to work off a record, until its state and values were handed to the producer; one record "
+    "of 16 is timed.",
     buckets=LATENCY,
 )
 patients_held = Gauge(

@@ -14,6 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from peerview_common import metrics
 
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""A caller may send any other word as a method; it is not shown."""
+
 Checks: TypeAlias = Callable[[], Awaitable[Mapping[str, str | None]]]
 """Answers ``{part: None when it is well, else what is wrong}``."""
 

@@ -69,6 +69,10 @@ class IngestSettings(CommonSettings):
         SecretStr(""),
         description="Hex master key (32 bytes) from which each practice's keys are derived.",
     )
+    previous_master_key: SecretStr = Field(
+        SecretStr(""),
+        description="Hex master key in use before, until every practice is re-keyed.",
+    )
     register_all: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
         description="Source systems, comma-separated, whose patients all count as registered.",

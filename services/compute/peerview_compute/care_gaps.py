@@ -16,7 +16,7 @@ from peerview_common.days import day_text
 from peerview_common.ids import ODS_PATTERN
 from peerview_common.problem import Problem
 from peerview_common.settings import ComputeSettings
-from peerview_compute.engine.partition import AWAITING, Partition
+from peerview_compute.engine.partition import CURRENT, Partition
 from peerview_compute.engine.worker import Worker
 from peerview_compute.model.core import Core
 from peerview_compute.model.gaps import Explanation, Gaps, NoRulesError, gap_status
@@ -84,7 +84,7 @@ def router(settings: ComputeSettings, worker: Worker, core: Core) -> APIRouter:
         practice = partition.practices.get(ods)
         if practice is None:
             raise Problem(404, "not-found", f"nothing has arrived of practice {ods}")
-        waits = indicator in partition.awaiting(practice)
+        state = partition.value_states(practice).get(indicator, CURRENT)
         place = definitions.indicators.index(definitions[indicator].id)
         patients = practice.states.patients
         since = b"" if after is None else bytes.fromhex(after)
@@ -126,7 +126,7 @@ def router(settings: ComputeSettings, worker: Worker, core: Core) -> APIRouter:
             "indicator": indicator,
             "version": definitions.version_on(indicator, day),
             "as_of": day_text(day),
-            "state": AWAITING if waits else "current",
+            "state": state,
             "patients": found,
             "next": following,
         }

@@ -17,11 +17,19 @@ from peerview_common import ops, problem
 from peerview_common.auth import AuthError, TokenVerifier
 from peerview_common.patience import Patience, Stopping
 from peerview_common.problem import Problem
-from peerview_ingest import answers, fhir_routes, refusals, v1_routes
-from peerview_ingest.budget import Budget, Holding
+from peerview_ingest import (
+    answers,
+    fhir_routes,
+    operator_routes,
+    patient_routes,
+    refusals,
+    v1_routes,
+)
+from peerview_ingest.budget import Budget, Budgeting
 from peerview_ingest.bulk import routes as bulk_routes
 from peerview_ingest.extracts import routes as extract_routes
 from peerview_ingest.extracts.catalogue import Catalogue
+from peerview_ingest.keyring import ForeignKeysError
 from peerview_ingest.publisher import (
     BrokerAwayError,
     BusyError,
@@ -51,6 +59,8 @@ def make_app(
     app.include_router(fhir_routes.router(ingest, senders))
     app.include_router(v1_routes.router(ingest, senders))
     app.include_router(bulk_routes.router(ingest, senders))
+    app.include_router(patient_routes.router(ingest, senders))
+    app.include_router(operator_routes.router(ingest, senders))
     mappings = catalogue or Catalogue.of(ingest.settings.extract_mappings)
     app.include_router(extract_routes.router(ingest, senders, mappings))
     stopping = app.state.stopping = Stopping()
@@ -59,7 +69,7 @@ def make_app(
     _install(app)
     # the innermost first
     app.add_middleware(Patience, stopping=stopping)
-    app.add_middleware(Holding, budget=Budget(ingest.settings.max_in_flight_bytes))
+    app.add_middleware(Budgeting, budget=Budget(ingest.settings.max_in_flight_bytes))
     ops.measure(app, SERVICE)
     app.add_middleware(Discreet)
     return app
@@ -139,6 +149,11 @@ def _install(app: FastAPI) -> None:
     @app.exception_handler(BrokerAwayError)
     async def _away(request: Request, error: BrokerAwayError) -> Response:
         return await _problem(request, refusals.broker_away(error))
+
+    @app.exception_handler(ForeignKeysError)
+    async def _foreign(request: Request, error: ForeignKeysError) -> Response:
+        log.error("foreign keys", reason=str(error))
+        return await _problem(request, refusals.foreign_keys())
 
     @app.exception_handler(SQLAlchemyError)
     async def _database(request: Request, error: SQLAlchemyError) -> Response:

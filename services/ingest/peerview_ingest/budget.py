@@ -39,7 +39,7 @@ class Held:
         self._size = 0
 
 
-class Holding:
+class Budgeting:
     """ASGI middleware: ``request.state.held`` is the request's share, given back at its end."""
 
     def __init__(self, app: ASGIApp, budget: Budget) -> None:

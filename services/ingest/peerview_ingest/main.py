@@ -13,6 +13,7 @@ from peerview_common.settings import IngestSettings
 from peerview_ingest.app import make_app, now_millis
 from peerview_ingest.extracts.catalogue import Catalogue
 from peerview_ingest.extracts.yaml_file import MappingError
+from peerview_ingest.fhir.keys import MASTER_BYTES
 from peerview_ingest.publisher import KafkaPublisher
 from peerview_ingest.store import Store
 from peerview_ingest.submission import Ingest
@@ -27,23 +28,32 @@ class MasterKeyError(ValueError):
 def master_key(settings: IngestSettings) -> bytes:
     """The key that pseudonyms derive from; demo mode has a public one, so restarts agree."""
     text = settings.master_key.get_secret_value()
-    if not text:
-        return DEMONSTRATION_KEY
+    return _key(text, "PEERVIEW_MASTER_KEY") if text else DEMONSTRATION_KEY
+
+
+def previous_master_key(settings: IngestSettings) -> bytes | None:
+    """The master key of practices that are not re-keyed yet, if there is one."""
+    text = settings.previous_master_key.get_secret_value()
+    return _key(text, "PEERVIEW_PREVIOUS_MASTER_KEY") if text else None
+
+
+def _key(text: str, name: str) -> bytes:
     try:
         key = bytes.fromhex(text)
     except ValueError:
-        raise MasterKeyError("PEERVIEW_MASTER_KEY must be hexadecimal") from None
-    if len(key) < 32:
-        raise MasterKeyError("PEERVIEW_MASTER_KEY must be at least 32 bytes in hexadecimal")
+        raise MasterKeyError(f"{name} must be hexadecimal") from None
+    if len(key) < MASTER_BYTES:
+        raise MasterKeyError(f"{name} must be at least {MASTER_BYTES} bytes in hexadecimal")
     return key
 
 
 def build(settings: IngestSettings) -> Ingest:
     """The service without its web part, not yet connected to the broker."""
     listed = CodeList.load(settings.code_list) if settings.code_list else codes.shipped()
-    key = master_key(settings)
+    key, previous = master_key(settings), previous_master_key(settings)
     store = Store(settings.ingest_database)
-    return Ingest(settings, store, KafkaPublisher(settings), listed, key, now_millis)
+    publisher = KafkaPublisher(settings)
+    return Ingest(settings, store, publisher, listed, key, now_millis, previous)
 
 
 def main() -> int:

@@ -30,6 +30,7 @@ from peerview_common.topics import (
 PROBE_SECONDS: Final = 2.0
 BLOCK_MS: Final = 2_000
 CONNECT_MS: Final = 3_000
+CHANGE_SET: Final = cloudevents.EventType.CHANGES
 
 log = structlog.get_logger("peerview.ingest.publisher")
 
@@ -65,13 +66,12 @@ class Publisher(Protocol):
         changes: Sequence[bytes],
         practice: str,
         traceparent: str | None,
-        *,
-        event_type: str = cloudevents.EventType.CHANGES,
+        kinds: Sequence[str] | None = None,
     ) -> list[Position]:
-        """Send every record and wait for all acknowledgements. All are of one type.
+        """Send every record, in this order, and wait for all acknowledgements.
 
-        Raises BusyError and RecordTooLargeError before anything is sent, BrokerAwayError when one
-        record failed.
+        ``kinds`` gives each record's ``ce_type``; without it all are change sets. Raises BusyError
+        and RecordTooLargeError before anything is sent, BrokerAwayError when one record failed.
         """
 
     def wrong(self) -> str | None:
@@ -116,8 +116,7 @@ class KafkaPublisher:
         changes: Sequence[bytes],
         practice: str,
         traceparent: str | None,
-        *,
-        event_type: str = cloudevents.EventType.CHANGES,
+        kinds: Sequence[str] | None = None,
     ) -> list[Position]:
         total = len(changes)
         size = sum(map(len, changes))
@@ -132,7 +131,9 @@ class KafkaPublisher:
         self._count(size)
         began = time.perf_counter()
         try:
-            outcomes = await self._send(producer, changes, practice, traceparent, event_type)
+            outcomes = await self._send(
+                producer, changes, kinds or [CHANGE_SET] * total, practice, traceparent
+            )
         finally:
             self._count(-size)
         failed = [error for error in outcomes if isinstance(error, BaseException)]
@@ -154,18 +155,18 @@ class KafkaPublisher:
         self,
         producer: KafkaProducer,
         changes: Sequence[bytes],
+        kinds: Sequence[str],
         practice: str,
         traceparent: str | None,
-        event_type: str,
     ) -> list[Position | BaseException]:
         loop = asyncio.get_running_loop()
         partition = practice_partition(practice, self._settings.partitions)
         waiting: list[asyncio.Future[Position]] = []
-        for value in changes:
+        for value, kind in zip(changes, kinds, strict=True):
             answer: asyncio.Future[Position] = loop.create_future()
             waiting.append(answer)
             headers = cloudevents.headers(
-                event_type,
+                kind,
                 "peerview/ingest",
                 subject=practice,
                 traceparent=traceparent,

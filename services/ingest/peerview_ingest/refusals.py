@@ -37,6 +37,16 @@ def database_away() -> Problem:
     )
 
 
+def foreign_keys() -> Problem:
+    """503. Under another master key every patient would get a second pseudonym."""
+    return Problem(
+        503,
+        "foreign-keys",
+        "this practice's pseudonyms derive from a master key that the service was not given; "
+        "nothing was taken",
+    )
+
+
 def busy(earlier: SubmissionReceipt | None = None) -> Problem:
     """429."""
     metrics.throttled.labels("busy").inc()

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from peerview_common.changes import PatientChange
+from peerview_common.changes import PatientChange, PracticeRekeying
 from peerview_common.codes import CodeList, Row, shipped
 from peerview_common.days import day_text
 from peerview_common.snapshots import contributions, decode_body, origin_hash
@@ -223,6 +223,26 @@ def test_a_rekeyed_patient_counts_once_under_the_origin_of_old() -> None:
     assert len(writes) == 2
     assert partition.values(practice) == before
     assert partition.rekey(practice, patient_key(77), patient_key(78), "") == []
+
+
+def test_a_practice_that_is_re_keyed_is_held_through_a_restart() -> None:
+    partition = filled(6)
+    practice = partition.practice("A99090")
+    begun, ended = (PracticeRekeying("r", "A99090", 2, over, 0) for over in (False, True))
+    before = list(partition.values(practice))
+    partition.note(practice, Notes().after_rekeying(begun))
+    assert {decode_value(write.value).state for write in partition.values(practice)} == {"rekeying"}
+    body = decode_body(next(filter(None, partition.snapshot(practice, DAY, KEY))))
+    assert set(body.states.values()) == {"rekeying"}
+    read = PartitionStates(0, CORE, new_store())
+    for key, value in partition.states.records():
+        read.read(key, value)
+    again = Partition(read, CORE)
+    settle(again)
+    practice = again.practice("A99090")
+    assert {decode_value(write.value).state for write in again.values(practice)} == {"rekeying"}
+    again.note(practice, Notes().after_rekeying(ended))
+    assert list(again.values(practice)) == before
 
 
 def listed(*more: Row) -> Core:

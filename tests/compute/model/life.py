@@ -13,7 +13,7 @@ from peerview_compute.model.core import Core
 from peerview_compute.model.state import unite
 from peerview_ingest.fhir.collect import collect
 from peerview_ingest.fhir.keys import ClearKeys
-from peerview_ingest.fhir.reader import Feed, Reader, Receipt
+from peerview_ingest.fhir import Feed, Reader, Receipt
 from peerview_ingest.fhir.resolver import Resolver
 from peerview_tools.simulator import Practice, history, stream
 

@@ -175,7 +175,7 @@ async def test_drops_in_either_order_end_in_the_same(service: Service) -> None:
     await send(service, NEXT, second)
     in_order = {(f.type, f.id, f.body) for facts in held(service).values() for f in facts.values()}
     service.log.records.clear()
-    service.log.types.clear()
+    service.log.kinds.clear()
     with service.ingest.store.writing() as connection:
         for table in ("facts", "patients", "extracts", "extract_facts", "sources"):
             connection.exec_driver_sql(f"DELETE FROM {table}")

@@ -17,10 +17,12 @@ from collections.abc import Iterable, Iterator
 from operator import is_
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from peerview_common.changes import PatientChange
 from peerview_common.days import day_text, iso_millis
 from peerview_common.snapshots import build_body, origin_hash
-from peerview_common.values import IndicatorValue, Position, encode_value, value_key
+from peerview_common.values import IndicatorValue, Position, ValueState, encode_value, value_key
 from peerview_compute.engine.records import (
     MARKER_SIGN,
     Marker,
@@ -38,6 +40,8 @@ NOT_EVALUATED: Final = -(2**40)
 """The due day of a patient whom these definitions have never been applied to."""
 
 AWAITING: Final = "awaiting-backfill"
+REKEYING: Final = "rekeying"
+CURRENT: Final = "current"
 MAX_STATE_BYTES: Final = 950_000
 """A larger state would not fit into a record of the topic."""
 
@@ -233,6 +237,30 @@ class Partition:
         practice.states.notes = notes
         return notes != known
 
+    def note_change(
+        self, practice: Practice, data_through: int, position: int, codes: str, received: int
+    ) -> bool:
+        """``note`` for a change set. Mostly only time and place are new, which is said cheaply."""
+        known = practice.states.notes
+        first = known.first.get(codes)
+        said = (known.first, known.codes, known.kept)
+        nothing_new = practice.noted and all(map(is_, said, practice.noted))
+        if nothing_new and (not codes or (first is not None and first <= received)):
+            if data_through <= known.data_through and position <= known.position:
+                return False
+            practice.states.notes = replace(
+                known,
+                data_through=max(known.data_through, data_through),
+                position=max(known.position, position),
+            )
+            return True
+        update = Notes(
+            data_through=data_through,
+            position=position,
+            first={codes: received} if codes else {},
+        )
+        return self.note(practice, update)
+
     def notes_of(self, practice: Practice) -> Write:
         """The record of a practice's notes."""
         return Write(notes_key(practice.code), encode(practice.states.notes))
@@ -344,7 +372,7 @@ class Partition:
         notes = practice.states.notes
         text, through = day_text(as_of), iso_millis(notes.data_through)
         position = Position(self.number, max(notes.position, practice.ticked))
-        awaiting = self.awaiting(practice)
+        states = self.value_states(practice)
         return [
             Write(
                 value_key(practice.code, indicator),
@@ -354,7 +382,7 @@ class Partition:
                         indicator=indicator,
                         version=definitions.version_on(indicator, as_of),
                         definitions=definitions.hash_text,
-                        state=AWAITING if indicator in awaiting else "current",
+                        state=states.get(indicator, CURRENT),
                         as_of=text,
                         data_through=through,
                         denominator=counts.denominator,
@@ -381,6 +409,12 @@ class Partition:
             for one in definitions.indicators
             if not notes.holds(version, definitions.code_hashes(one))
         )
+
+    def value_states(self, practice: Practice) -> dict[str, ValueState]:
+        """The states of those indicators that are not ``current``, in the order of their names."""
+        if practice.states.notes.held:
+            return dict.fromkeys(sorted(self.core.definitions.indicators), REKEYING)
+        return dict.fromkeys(sorted(self.awaiting(practice)), AWAITING)
 
     def snapshot(self, practice: Practice, day: int, key: bytes) -> Iterator[bytes | None]:
         """The body of a release cut's snapshot: None after each patient, the body at the end.
@@ -411,7 +445,7 @@ class Partition:
                 for indicator, place in zip(indicators, found, strict=True)
             },
             gps=len(gps),
-            states=dict.fromkeys(sorted(self.awaiting(practice)), AWAITING),
+            states=self.value_states(practice),
         )
 
     def absorb(self, key: bytes, value: bytes | None) -> tuple[Write | None, Practice | None]:

@@ -19,6 +19,7 @@ from peerview_common.changes import (
     ChangeSet,
     ClockTicked,
     PatientRekeyed,
+    PracticeRekeying,
     ReleaseCut,
 )
 from peerview_common.cloudevents import JSON, MSGPACK, EventType, header
@@ -41,6 +42,8 @@ MAX_WAITING_BYTES: Final = 16_000_000
 """Bytes of a partition that wait to be sent."""
 VALUES_BYTES: Final = 6_000
 """About what a practice's values take."""
+SAMPLED: Final = 16
+"""Of so many records one is timed: a histogram's observation costs as much as a fact."""
 NOTES_BYTES: Final = 500
 """About what a practice's notes take."""
 TICK_WAITING_BYTES: Final = 2_000_000
@@ -219,11 +222,15 @@ class Processor:
                 case PatientRekeyed():
                     metrics.changes.labels("rekeyed").inc()
                     await self._rekey(change, message, headers)
+                case PracticeRekeying():
+                    metrics.changes.labels("rekeying").inc()
+                    self._rekeying(change, message, headers)
                 case BackfillCompleted():
                     metrics.changes.labels("backfill").inc()
                     self._backfill(change, message, headers)
         self.done_offset = message.offset
-        metrics.batch_seconds.observe(time.perf_counter() - began)
+        if message.offset % SAMPLED == 0:
+            metrics.batch_seconds.observe(time.perf_counter() - began)
         self._in_flight.append((event, [lane.put_in for lane in self._every_lane]))
         self.settle()
         while len(self._in_flight) >= MAX_IN_FLIGHT or not self.has_room:
@@ -287,15 +294,10 @@ class Processor:
         counted.unchanged += len(change.patients) - changed - failed
         counted.failed += failed
         self._send_states(writes, made)
-        self._note(
-            practice,
-            Notes(
-                data_through=change.data_through,
-                position=message.offset,
-                first={change.codes: change.received} if change.codes else {},
-            ),
-            made,
-        )
+        if partition.note_change(
+            practice, change.data_through, message.offset, change.codes, change.received
+        ):
+            self._send_notes(practice, made)
         self._send_values(practice, made)
 
     async def _rekey(
@@ -321,13 +323,23 @@ class Processor:
         self._note(practice, Notes(position=message.offset), made)
         self._send_values(practice, made)
 
+    def _rekeying(
+        self, event: PracticeRekeying, message: Message, headers: Sequence[tuple[str, bytes]]
+    ) -> None:
+        """The practice's figures are held from here on, or are so no longer."""
+        known = Notes(position=message.offset).after_rekeying(event)
+        self._note_alone(event.practice, known, headers)
+
     def _backfill(
         self, event: BackfillCompleted, message: Message, headers: Sequence[tuple[str, bytes]]
     ) -> None:
-        partition = self.partition
-        practice = partition.practice(event.practice)
-        made = HeaderFactory(event.practice, header(headers, "traceparent"))
-        self._note(practice, Notes(position=message.offset, codes={event.codes: event.at}), made)
+        known = Notes(position=message.offset, codes={event.codes: event.at})
+        self._note_alone(event.practice, known, headers)
+
+    def _note_alone(self, code: str, known: Notes, headers: Sequence[tuple[str, bytes]]) -> None:
+        practice = self.partition.practice(code)
+        made = HeaderFactory(code, header(headers, "traceparent"))
+        self._note(practice, known, made)
         self._send_values(practice, made)
 
     def _tick(
@@ -483,9 +495,11 @@ class Processor:
             self._send_values(practice, HeaderFactory(practice.code))
 
     def _note(self, practice: Practice, update: Notes, made: HeaderFactory) -> None:
+        if self.partition.note(practice, update):
+            self._send_notes(practice, made)
+
+    def _send_notes(self, practice: Practice, made: HeaderFactory) -> None:
         """The notes of a practice are written once a batch, as they are when it is sent."""
-        if not self.partition.note(practice, update):
-            return
 
         def make() -> list[Item]:
             key, value = self.partition.notes_of(practice)

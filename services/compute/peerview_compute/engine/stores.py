@@ -82,7 +82,9 @@ class MemoryPartition:
             states = fresh.pop(oldest).states
             stored = states.get(oldest)
             if stored is not None and not is_packed(stored):
-                states[oldest] = self._packer.compress(stored)
+                # a copy is as long as it must be; what the packer returns has room behind it that
+                # nobody else can use
+                states[oldest] = bytes(memoryview(self._packer.compress(stored)))
 
     def unpacked(self, stored: bytes) -> bytes:
         return self._unpacker.decompress(stored) if is_packed(stored) else stored

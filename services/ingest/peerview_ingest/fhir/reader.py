@@ -1,7 +1,7 @@
 """The reader: a Bundle or a resource in, one ``Read`` a resource out."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from peerview_common.codes import CodeList
@@ -9,7 +9,7 @@ from peerview_common.facts import EARLIEST, FHIR_NAMES, FINAL, NO_VERSION, Body,
 from peerview_ingest.fhir.bodies import MAPPINGS
 from peerview_ingest.fhir.entries import Asked, asked, check
 from peerview_ingest.fhir.issues import Notes, Outcome
-from peerview_ingest.fhir.keys import Keys, is_nhs_number
+from peerview_ingest.fhir.keys import Keys, is_nhs_number, issuable
 from peerview_ingest.fhir.read import Feed, Read, Receipt, dropped, refused
 from peerview_ingest.fhir.resolver import (
     NHS_NUMBER_SYSTEM,
@@ -242,6 +242,9 @@ class Reader:
             if self.clock.now is not None or unkeyed:
                 return Read(place, kind, Outcome.REJECTED, issues=tuple(notes.issues))
             body, outcome, number = None, Outcome.REJECTED, None
+        if self.clock.now is not None and issuable(str(version.version)):
+            # it may be a person's: the stamp alone must do
+            version = replace(version, version=NO_VERSION)
         shown = self.keys.fact_id(id_text or "")
         return Read(
             place,

@@ -26,6 +26,8 @@ UNITS: Final = {
 
 MAX_TIME: Final = 64
 """Characters of a date or time: what is longer is none, whatever it begins with."""
+ABSURD: Final = 1_000_000
+"""Outside what is plausible for everything that is measured."""
 
 _TIME = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?"
@@ -221,13 +223,17 @@ def status_codes(parent: Json, name: str, place: str, notes: Notes) -> list[str 
 
 
 def quantity(parent: Json, name: str, place: str, notes: Notes) -> tuple[int | float | None, Unit]:
-    """``(value, unit)`` of a Quantity; no value unless it is a number."""
+    """``(value, unit)`` of a Quantity; no value unless it is a number. One that is longer than any
+    reading may be a person's, and is cut to one that is no less absurd."""
     found = child(parent, name, place, notes)
     if found is None:
         return None, Unit.ABSENT
     at = f"{place}.{name}"
     unit = text(found, "code", at, notes) or text(found, "unit", at, notes)
-    return number(found.get("value")), UNITS.get(unit, Unit.OTHER) if unit else Unit.ABSENT
+    value = number(found.get("value"))
+    if value is not None and abs(value) > ABSURD:
+        value = ABSURD
+    return value, UNITS.get(unit, Unit.OTHER) if unit else Unit.ABSENT
 
 
 def number(value: object) -> int | float | None:
