@@ -36,6 +36,7 @@ _TOOLS: Final = (
     ("PEERVIEW_CHAOS_FAULTS", "How many faults `make chaos` has; 100 by default."),
     ("PEERVIEW_TOKEN", "Bearer token for `peerview send` and `peerview agreement`."),
     ("PEERVIEW_INGEST", "Address of ingest for `peerview send`."),
+    ("XDG_STATE_HOME", "Where `peerview send` remembers unfinished uploads; else ~/.local/state."),
     ("PEERVIEW_SHARE", "Address of share for `peerview agreement`."),
 )
 _WRITTEN: Final = "Written from the code by `make docs`; change the code, not this page."
