@@ -52,7 +52,13 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 @contextlib.contextmanager
 def running(
-    directory: Path, bootstrap: str, prefix: str, *, ready: bool = True, **rest: str
+    directory: Path,
+    bootstrap: str,
+    prefix: str,
+    *,
+    ready: bool = True,
+    module: str = "peerview_ingest",
+    **rest: str,
 ) -> Iterator[Running]:
     issuer = DevelopmentIssuer(directory)
     settings = {
@@ -66,7 +72,7 @@ def running(
     }
     environment = dict(os.environ) | {f"PEERVIEW_{key}": text for key, text in settings.items()}
     process = subprocess.Popen(
-        [sys.executable, "-m", "peerview_ingest"],
+        [sys.executable, "-m", module],
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
