@@ -48,6 +48,12 @@ def pytest_terminal_summary(
         terminalreporter.write_line(line)
 
 
+@pytest.fixture
+def closing(request: pytest.FixtureRequest) -> list[str]:
+    """Lines to be shown when all tests are done: what was measured."""
+    return request.config.stash[_STARTED]
+
+
 @pytest.fixture(scope="session")
 def broker(request: pytest.FixtureRequest) -> Iterator[TestBroker]:
     """A real Kafka broker. No topic is automatic: create yours, named by `topic_prefix`."""

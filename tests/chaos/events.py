@@ -141,9 +141,11 @@ class Story:
 
     def flood(self, partition: int) -> Iterator[Sent]:
         """Much for one partition."""
-        for practice in PRACTICES:
-            if self._at(practice) == partition:
-                yield from self._bulk(practice)
+        for practice in self.practices_of(partition):
+            yield from self._bulk(practice)
+
+    def practices_of(self, partition: int) -> list[str]:
+        return [practice for practice in PRACTICES if self._at(practice) == partition]
 
     def heartbeats(self) -> Iterator[Sent]:
         """One of each practice."""

@@ -155,7 +155,7 @@ class Model:
         facts = sorted(patient.facts.values(), key=lambda fact: fact.key)
         if day is None:
             return facts
-        return [fact for fact in facts if self._core.evaluator.prune_day(fact) > day]
+        return self._core.evaluator.prune(facts, day)[0]
 
     def _counted(self, patient: Patient, day: int) -> Contributions:
         facts = list(patient.facts.values())
@@ -255,17 +255,25 @@ class Model:
                     )
                 )
                 for key, patient in practice.patients.items():
-                    found[state_key(code, key)] = states.encode(
-                        states.PatientState(
-                            states.FORMAT,
-                            patient.generation,
-                            patient.objected,
-                            patient.origins,
-                            None,
-                            self._kept(patient, marker.as_of),
-                        )
-                    )
+                    found[state_key(code, key)] = self._state(patient, marker.as_of)
         return found
+
+    def patient(self, partition: int, code: str, patient: bytes) -> bytes | None:
+        """A patient's state. None for nobody."""
+        known = self.practices[partition][code].patients.get(patient)
+        return None if known is None else self._state(known, self.markers[partition].as_of)
+
+    def _state(self, patient: Patient, day: int | None) -> bytes:
+        return states.encode(
+            states.PatientState(
+                states.FORMAT,
+                patient.generation,
+                patient.objected,
+                patient.origins,
+                None,
+                self._kept(patient, day),
+            )
+        )
 
     def as_of(self, partition: int) -> int | None:
         return self.markers[partition].as_of
@@ -289,6 +297,15 @@ def comparable(key: bytes, value: bytes) -> bytes:
     return encode(
         Notes(data_through=notes.data_through, position=notes.position, codes=notes.codes)
     )
+
+
+def pruned(core: Core, stored: bytes, day: int | None) -> bytes:
+    """A patient's state without its cache, and without the facts that are dropped by a day."""
+    state = states.decode(without_cache(stored)[0])
+    if day is None:
+        return states.encode(state)
+    kept, _ = core.evaluator.prune(state.facts, day)
+    return states.encode(msgspec.structs.replace(state, facts=kept))
 
 
 def without_cache(stored: bytes) -> tuple[bytes, Any]:

@@ -1,6 +1,5 @@
 """What the topics hold, read once and remembered; and whether it is what the model says."""
 
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -10,28 +9,36 @@ from kafka.errors import KafkaError
 
 from peerview_common import changes, topics
 from peerview_common.cloudevents import header
-from peerview_common.snapshots import SnapshotChunk, decode_chunk, join_chunks
+from peerview_common.snapshots import decode_chunk
 from peerview_common.topics import Topic
 from peerview_compute.engine.records import MARKER_SIGN, split_patient_key
-from peerview_compute.model import state as states
 from peerview_compute.model.core import Core
 from peerview_compute.model.status import Status
-from tests.chaos.model import Model, comparable, without_cache
+from tests.chaos.model import Model, comparable, pruned, without_cache
+from tests.chaos.promise import Promise
 
 _READ = (topics.CHANGES, topics.STATE, topics.VALUES, topics.SNAPSHOTS, topics.DEAD_LETTERS)
 _SHOWN = 6
+SOON_BACK = {"reconnect_backoff_max_ms": 200}
+"""A client's settings for a broker that is often away."""
 
 
 class Readings:
     """Reads on where it stopped. ``model`` follows ``practice.changes`` as the log has it."""
 
-    def __init__(self, bootstrap: str, prefix: str, partitions: int, core: Core, model: Model):
+    def __init__(
+        self, bootstrap: str, prefix: str, partitions: int, core: Core, snapshot_key: bytes
+    ) -> None:
         self._core = core
-        self.model = model
-        self._consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+        self.model = Model(core, snapshot_key, partitions)
+        self.promise = Promise(core, snapshot_key, partitions)
+        self._consumer = KafkaConsumer(
+            bootstrap_servers=bootstrap, enable_auto_commit=False, **SOON_BACK
+        )
         self._group = KafkaConsumer(
             bootstrap_servers=bootstrap,
             enable_auto_commit=False,
+            **SOON_BACK,
             group_id=f"{prefix}peerview-compute",
         )
         names = {topics.topic_name(prefix, topic): topic for topic in _READ}
@@ -45,11 +52,6 @@ class Readings:
         self._next = dict.fromkeys(self._topics, 0)
         self.values: dict[bytes, bytes] = {}
         self.newest: dict[bytes, bytes] = {}
-        self.joined: dict[bytes, bytes] = {}
-        self.markers: dict[bytes, bytes] = {}
-        self.chunks: dict[tuple[str, int], dict[str, list[SnapshotChunk]]] = defaultdict(
-            lambda: defaultdict(list)
-        )
         self.dead: list[Any] = []
         self._expected: tuple[int, dict[bytes, bytes]] = (-1, {})
 
@@ -86,20 +88,16 @@ class Readings:
         if topic is topics.CHANGES:
             event = changes.decode(header(record.headers, "ce_type"), record.value)
             self.model.take(part.partition, record.offset, event)
+            self.promise.sent(part.partition, record.offset, event)
         elif topic is topics.VALUES:
             self.values[record.key] = record.value
         elif topic is topics.SNAPSHOTS:
-            chunk = decode_chunk(record.value)
-            self.chunks[chunk.practice, chunk.cut][chunk.attempt].append(chunk)
+            self.promise.snapshot(decode_chunk(record.value))
         elif topic is topics.DEAD_LETTERS:
             self.dead.append(record)
         else:
             self.newest[record.key] = record.value
-            if MARKER_SIGN not in record.key:
-                known = self.joined.get(record.key)
-                self.joined[record.key] = (
-                    record.value if known is None else self._core.merge(known, record.value)
-                )
+            self.promise.state(record.key, record.value)
 
     # -- what is wrong: nothing, if all is well
 
@@ -115,7 +113,7 @@ class Readings:
         expected = self.model.states()
         patients = {key: value for key, value in expected.items() if MARKER_SIGN not in key}
         stripped = {key: comparable(key, value) for key, value in self.newest.items()}
-        joined = {key: self._pruned(key, value) for key, value in self.joined.items()}
+        joined = {key: self._pruned(key, value) for key, value in self.promise.joined.items()}
         found = [f"newest {text}" for text in _differences(expected, stripped, _state)]
         found += [f"joined {text}" for text in _differences(patients, joined, _state)]
         return found + self._wrong_caches()
@@ -127,13 +125,7 @@ class Readings:
         return None
 
     def _pruned(self, key: bytes, value: bytes) -> bytes:
-        day = self._day(split_patient_key(key)[0])
-        state = states.decode(without_cache(value)[0])
-        if day is None:
-            return states.encode(state)
-        prune_day = self._core.evaluator.prune_day
-        kept = [fact for fact in state.facts if prune_day(fact) > day]
-        return states.encode(msgspec.structs.replace(state, facts=kept))
+        return pruned(self._core, value, self._day(split_patient_key(key)[0]))
 
     def _wrong_caches(self) -> list[str]:
         found = []
@@ -161,14 +153,14 @@ class Readings:
         """Cuts that lack a whole attempt, and attempts that say anything else than the model."""
         found = []
         for key, wanted in self.model.snapshots.items():
-            attempts = self.chunks.get(key, {})
-            if not any(join_chunks(chunks) is not None for chunks in attempts.values()):
+            attempts = self.promise.chunks.get(key, {})
+            if not self.promise.whole(*key):
                 found.append(f"no whole snapshot of {key}: {len(attempts)} attempts")
             for chunk in (chunk for chunks in attempts.values() for chunk in chunks):
                 said = (chunk.content_hash, chunk.as_of, chunk.data_through)
                 if said != (wanted.digest, wanted.as_of, wanted.data_through):
                     found.append(f"another content of {key}: attempt {chunk.attempt}: {said[1:]}")
-        strange = self.chunks.keys() - self.model.snapshots.keys()
+        strange = self.promise.chunks.keys() - self.model.snapshots.keys()
         return found + [f"a snapshot that nobody asked for: {key}" for key in strange]
 
     def wrong_letters(self) -> list[str]:
@@ -187,6 +179,21 @@ class Readings:
             return None
         return found
 
+    def ahead(self) -> list[str]:
+        """Commits that ran ahead: what the log lacks of the records before a committed offset.
+        Nothing while the broker does not answer."""
+        numbers = [part.partition for part, of in self._topics.items() if of is topics.CHANGES]
+        committed = {number: self.committed(number) for number in numbers}
+        # only now: whatever was promised by then must stand in what is read after it
+        if not self.read():
+            return []
+        return [
+            text
+            for number, offset in committed.items()
+            if offset is not None
+            for text in self.promise.broken(number, offset)
+        ]
+
     def uncommitted(self) -> list[str]:
         """Partitions whose committed offset is not their end."""
         found = []
@@ -202,7 +209,7 @@ class Readings:
 
     @property
     def attempts(self) -> int:
-        return sum(len(attempts) for attempts in self.chunks.values())
+        return sum(len(attempts) for attempts in self.promise.chunks.values())
 
 
 def _differences(

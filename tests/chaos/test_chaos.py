@@ -6,27 +6,26 @@ The schedule of faults and all that is sent follow from a seed. ``PEERVIEW_CHAOS
 
 import os
 from pathlib import Path
-from random import Random
 
 import pytest
 
-from tests.chaos.cluster import Cluster, schedule
+from tests.chaos.cluster import Cluster
+from tests.chaos.faults import Striker
+from tests.chaos.schedule import schedule
 from tests.compute.engine.world import CORE
 
 
 def run(seed: int, faults: int, folder: Path, closing: list[str]) -> None:
-    planned = schedule(Random(f"faults {seed}"), faults)
     with Cluster(CORE, seed, folder) as cluster:
+        striker = Striker(cluster)
         try:
             for _ in range(2):
                 cluster.start()
             cluster.send(cluster.story.burst(20))
             cluster.send(cluster.story.tick(0))
             cluster.until(lambda: cluster.count("recovered") >= 1, "a worker is ready")
-            for fault in planned:
-                cluster.strike(fault)
-                if fault.check:
-                    cluster.check()
+            for fault in schedule(seed, faults):
+                striker.strike(fault)
             cluster.send(cluster.story.rest())
             cluster.send(cluster.story.cut())
             cluster.check()
@@ -40,12 +39,13 @@ def run(seed: int, faults: int, folder: Path, closing: list[str]) -> None:
             cluster.dump()
             lines = [
                 f"PEERVIEW_CHAOS_SEED={seed} PEERVIEW_CHAOS_FAULTS={faults}, fault "
-                f"{cluster.faults}; the workers' logs are in {folder}",
+                f"{striker.struck}; the workers' logs are in {folder}",
                 *cluster.said,
                 str(error),
             ]
             raise AssertionError("\n".join(lines)) from error
-        closing.append(str(cluster.report()))
+        closing.append(cluster.report(striker.struck))
+        (folder / "times.log").write_text(f"{cluster.times}\n")
 
 
 def seed_or(default: int) -> int:

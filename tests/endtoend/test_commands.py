@@ -16,12 +16,14 @@ from tests.endtoend.stack import DAY, World, practice
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 
 
-def peerview(*arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
+def peerview(
+    *arguments: object, stdin: str = "", **environment: str
+) -> "subprocess.CompletedProcess[str]":
     start = "from peerview_tools.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", start, *map(str, arguments)],
         env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,

@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.processes import start_process
+
 pytestmark = [
     pytest.mark.broker,
     pytest.mark.timeout(300),
@@ -28,7 +30,7 @@ READY_S = 150.0
 def demo(bootstrap: str, folder: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
     start = "from peerview_tools.cli import main; main()"
     environment = os.environ | {"PEERVIEW_KAFKA": bootstrap, "TMPDIR": str(folder)}
-    process = subprocess.Popen(
+    process = start_process(
         [sys.executable, "-c", start, "demo", *arguments],
         env=environment,
         stdout=subprocess.PIPE,

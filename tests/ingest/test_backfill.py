@@ -12,5 +12,5 @@ async def test_the_end_of_a_full_submission_is_an_event_of_its_own() -> None:
     await backfill.completed(log, PRACTICE, "abc123", 77)
     (event,) = log.events()
     assert isinstance(event, BackfillCompleted)
-    assert log.types == [EventType.BACKFILLED]
+    assert log.kinds == [EventType.BACKFILLED]
     assert (event.practice, event.codes, event.at) == (PRACTICE, "abc123", 77)

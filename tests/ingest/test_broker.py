@@ -1,18 +1,14 @@
 """The service as its own process, before a real broker: what 202 and 503 are worth."""
 
 import contextlib
-import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import pytest
@@ -20,10 +16,13 @@ from kafka import KafkaConsumer, TopicPartition
 
 from peerview_common import changes, cloudevents
 from peerview_common.changes import ChangeSet
+from peerview_common.facts import pack_id
 from peerview_common.topics import CHANGES, practice_partition, topic_name
 from peerview_tools.issuer import DevelopmentIssuer
 from peerview_tools.jvm_broker import JvmBroker
 from tests.ingest.builders import PRACTICE, bundle, condition, meta, patient
+from tests.support.processes import Service
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.broker
 PARTITIONS = 3
@@ -32,22 +31,15 @@ STAMP = meta("2026-01-01T00:00:00Z")
 
 @dataclass
 class Running:
-    process: subprocess.Popen[str]
+    process: Service
     client: httpx.Client
-    lines: list[str]
+    issuer: DevelopmentIssuer
 
     def post(self, document: Any, **headers: str) -> httpx.Response:
         return self.client.post("/fhir", json=document, headers=headers)
 
     def ready(self) -> bool:
         return self.client.get("/health/ready").status_code == 200
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.02)
 
 
 @contextlib.contextmanager
@@ -58,6 +50,7 @@ def running(
     *,
     ready: bool = True,
     module: str = "peerview_ingest",
+    stdout: IO[bytes] | None = None,
     **rest: str,
 ) -> Iterator[Running]:
     issuer = DevelopmentIssuer(directory)
@@ -70,37 +63,25 @@ def running(
         "DELIVERY_TIMEOUT_MS": "2000",
         **rest,
     }
-    environment = dict(os.environ) | {f"PEERVIEW_{key}": text for key, text in settings.items()}
-    process = subprocess.Popen(
-        [sys.executable, "-m", module],
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    lines: list[str] = []
-    assert process.stderr is not None
-    reader = threading.Thread(target=lambda: lines.extend(process.stderr or ()), daemon=True)
-    reader.start()
+    environment = {f"PEERVIEW_{key}": text for key, text in settings.items()}
+    process = Service(module, environment, directory, stdout=stdout)
     try:
-        wait_for(lambda: any('"listening"' in line for line in lines) or process.poll() is not None)
-        listening = next(line for line in lines if '"listening"' in line)
+        listening = wait_until(lambda: process.said("listening") if process.alive else [])[0]
         token = issuer.token(subject="feed", practices=[PRACTICE], scope="ingest:write")
         with httpx.Client(
-            base_url=json.loads(listening)["address"],
+            base_url=listening["address"],
             headers={"Authorization": f"Bearer {token}"},
             timeout=30,
         ) as client:
-            found = Running(process, client, lines)
+            found = Running(process, client, issuer)
             if ready:
-                wait_for(found.ready)
+                wait_until(found.ready)
             yield found
     finally:
-        process.terminate()
         try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
+            process.stop(30)
+        finally:
             process.kill()
-            process.wait()
 
 
 def records(bootstrap: str, prefix: str) -> list[Any]:
@@ -176,13 +157,56 @@ def test_sigterm_finishes_what_was_begun(tmp_path: Path, bootstrap: str, topic_p
 
         sender = threading.Thread(target=send)
         sender.start()
-        wait_for(lambda: len(statuses) > 20)
-        service.process.send_signal(signal.SIGTERM)
-        # uvicorn ends by the signal that ended it, once all is done
-        assert service.process.wait(20) in (0, -signal.SIGTERM)
+        wait_until(lambda: len(statuses) > 20)
+        service.process.signal(signal.SIGTERM)
+        assert service.process.wait(20) == 0
         sender.join()
         assert set(statuses) == {202}
         assert len(facts(records(bootstrap, topic_prefix))) >= len(statuses)
+
+
+def test_sigterm_amid_many_senders_loses_nothing_that_was_accepted(
+    tmp_path: Path, bootstrap: str, topic_prefix: str
+) -> None:
+    """Every thread opens a connection for each submission, so that some meet the closing door."""
+    accepted: list[str] = []
+    others: list[int] = []
+    turned_away: list[type[Exception]] = []
+    with running(tmp_path, bootstrap, topic_prefix, CALLER_REQUESTS_PER_S="0") as service:
+        address, headers = str(service.client.base_url), dict(service.client.headers)
+
+        def send(thread: int) -> None:
+            for number in range(10_000):
+                name = f"c{thread}-{number}"
+                document = bundle(*(condition(f"{name}-{n}", meta=STAMP) for n in range(5)))
+                try:
+                    answer = httpx.post(f"{address}/fhir", json=document, headers=headers)
+                except httpx.HTTPError as error:
+                    turned_away.append(type(error))
+                    if isinstance(error, httpx.ConnectError):
+                        return
+                    continue
+                if answer.status_code == 202:
+                    accepted.append(name)
+                else:
+                    others.append(answer.status_code)
+
+        threads = [threading.Thread(target=send, args=(number,)) for number in range(12)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: len(accepted) > 60)
+        began = time.monotonic()
+        service.process.signal(signal.SIGTERM)
+        assert service.process.wait(30) == 0
+        assert time.monotonic() - began < 20
+        for thread in threads:
+            thread.join()
+    assert set(others) <= {503}
+    assert httpx.ConnectError in turned_away
+    held = facts(records(bootstrap, topic_prefix))
+    wanted = {pack_id(f"{name}-{n}") for name in accepted for n in range(5)}
+    assert wanted <= set(held), "accepted, and not in the log"
+    assert service.process.said("stopped")
 
 
 def test_the_broker_goes_and_comes_back(tmp_path: Path, topic_prefix: str) -> None:
@@ -203,7 +227,7 @@ def test_the_broker_goes_and_comes_back(tmp_path: Path, topic_prefix: str) -> No
             assert service.post(bundle(condition(name, meta=STAMP))).status_code == 503
             assert time.monotonic() - at_once < 2, "no need to wait for a broker known to be away"
             come_back()
-            wait_for(service.ready)
+            wait_until(service.ready)
             again = service.post(bundle(condition(name, meta=STAMP)))
             assert again.status_code == 202
             assert "unchanged=0" in again.headers["Peerview-Receipt"], "nothing was remembered"
@@ -218,6 +242,6 @@ def test_a_topic_of_another_size_is_said_and_nothing_is_sent(
     with running(tmp_path, bootstrap, topic_prefix):
         pass
     with running(tmp_path, bootstrap, topic_prefix, ready=False, PARTITIONS="2") as service:
-        wait_for(lambda: any('"partitions"' in line for line in service.lines))
+        wait_until(lambda: service.process.said("partitions"))
         assert service.client.get("/health/ready").json()["checks"]["broker"] is not None
         assert service.post(bundle(condition())).status_code == 503

@@ -1,18 +1,24 @@
 """What a submission puts into the log, and what the index remembers of it."""
 
+import sqlite3
 import uuid
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from peerview_common import codes
 from peerview_common.changes import MAX_RECORD_BYTES, PatientChange
 from peerview_common.facts import Fact, newer
 from peerview_ingest.fhir import HmacKeys
 from peerview_ingest.main import DEMONSTRATION_KEY
-from peerview_ingest.store import Turn
+from peerview_ingest.store import Store, Turn
+from peerview_ingest.submission import Ingest
+from peerview_tools.issuer import DevelopmentIssuer
 from tests.ingest.builders import (
+    NOW,
     PRACTICE,
     appointment,
     bundle,
@@ -23,7 +29,7 @@ from tests.ingest.builders import (
     observation,
     patient,
 )
-from tests.ingest.conftest import Service
+from tests.ingest.conftest import MemoryLog, Service, settings
 
 KEYS = HmacKeys(DEMONSTRATION_KEY, PRACTICE)
 P1, P2 = KEYS.patient("demo", "p1"), KEYS.patient("demo", "p2")
@@ -175,6 +181,29 @@ async def test_a_database_that_is_away_is_a_503_and_sending_again_is_safe(
     assert len(state(service)[P1]) == 1
 
 
+async def test_a_database_that_somebody_else_has_locked_is_a_503(
+    tmp_path: Path, issuer: DevelopmentIssuer
+) -> None:
+    path = tmp_path / "locked.db"
+    chosen = settings(tmp_path, issuer, ingest_database=f"sqlite:///{path}?timeout=0.1")
+    store = Store(chosen.ingest_database)
+    ingest = Ingest(chosen, store, MemoryLog(), codes.shipped(), DEMONSTRATION_KEY, lambda: NOW)
+    service = Service(ingest, ingest.publisher, issuer)
+    assert (await service.bundle(bundle(patient()))).status_code == 202
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    answer = await service.bundle(bundle(condition()))
+    assert answer.status_code == 503
+    assert "sending it again is safe" in answer.text
+    other.execute("ROLLBACK")
+    other.close()
+    again = await service.bundle(bundle(condition()))
+    assert "unchanged=0" in again.headers["Peerview-Receipt"]
+    assert len(state(service)[P1]) == 2
+    await service.client.aclose()
+    ingest.close()
+
+
 async def test_large_submissions_are_split_between_patients(service: Service) -> None:
     people = [
         observation(str(uuid.uuid4()), patient=f"p{number % 300}", meta=EARLY)
@@ -233,9 +262,17 @@ async def test_practices_have_keys_of_their_own() -> None:
     ("id_text", "kept"),
     [
         ("7d3f1c52-9f0a-4c1e-8a52-0d8f1e9b7a10", True),
-        ("obs-1234", True),
-        ("00ff", True),
         ("123456", True),
+        ("x-1234", False),
+        ("07700900461", False),
+        ("0770-0900-461", False),
+        ("077-090-461", True),
+        ("1" + "-" * 100, False),
+        ("x1234-5", True),
+        ("00ff00ff00ff00ff", True),
+        ("obs-1234", False),
+        ("Ada", False),
+        ("Ada-1950", False),
         ("Smith-John", False),
         ("9434765919", False),
         ("obs-943-476-5919", False),

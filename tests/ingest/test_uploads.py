@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -18,9 +19,10 @@ from peerview_ingest.store import Store
 from peerview_ingest.submission import Ingest
 from peerview_tools.issuer import DevelopmentIssuer
 from tests.ingest.builders import NOW, PRACTICE, condition, meta, patient
+from tests.ingest.canaries import NUMBERS, everything
 from tests.ingest.conftest import MemoryLog, Service, settings
 from tests.ingest.test_bulk import WRONG, fail_after, ndjson, report_of
-from tests.ingest.test_canaries import CANARIES, clean, everything
+from tests.ingest.test_canaries import clean
 from tests.ingest.test_code_lists import NEW, Serve, serve, with_codes
 from tests.ingest.test_submission import P1, state
 
@@ -147,15 +149,30 @@ async def test_the_second_of_two_senders_is_refused(service: Service) -> None:
     assert (await complete(service, upload)).status_code == 200
 
 
-async def test_a_sender_that_was_overtaken_counts_nothing(service: Service) -> None:
+@pytest.fixture
+async def replica(service: Service) -> AsyncIterator[Service]:
+    """Another process, as it were: it has database and log in common with the first."""
+    first = service.ingest
+    store = Store(first.settings.ingest_database)
+    ingest = Ingest(
+        first.settings, store, service.log, first.codes, DEMONSTRATION_KEY, first.now
+    )  # fmt: skip
+    found = Service(ingest, service.log, service.issuer)
+    yield found
+    await found.client.aclose()
+    ingest.close()
+
+
+async def test_a_sender_that_was_overtaken_counts_nothing(
+    service: Service, replica: Service
+) -> None:
     upload = await begin(service)
     service.log.gate = asyncio.Event()
     stalled = asyncio.create_task(send(service, upload, ndjson(*TEN)))
     await until_sending(service, upload)
     await until_sending(service, upload, sending=False)  # the clock goes on at every look
-    service.ingest._locks.clear()  # as at another replica
     publish, service.log.gate = service.log.gate, None
-    taken = await send(service, upload, ndjson(*TEN[:4]))
+    taken = await send(replica, upload, ndjson(*TEN[:4]))
     assert taken.json()["next_line"] == 5
     publish.set()
     assert problem(await stalled) == (409, "upload-lost")
@@ -238,19 +255,19 @@ async def test_the_report_is_kept_within_bounds_and_says_so(
 async def test_canaries_reach_no_upload(service: Service) -> None:
     upload = await begin(service)
     answers = [
-        await send(service, upload, ndjson(*everything()) + f'{{"{CANARIES[0]}'.encode()),
+        await send(service, upload, ndjson(*everything()) + f'{{"{NUMBERS[0]}'.encode()),
         await service.send("GET", f"/v1/uploads/{upload}"),
         await service.send("GET", f"/v1/uploads/{upload}/report"),
-        await service.send("POST", "/v1/uploads", json={CANARIES[0]: CANARIES[0]}),
-        await service.send("GET", f"/v1/uploads/{CANARIES[0]}"),
-        await complete(service, upload, lines=3, without=[CANARIES[0]]),
+        await service.send("POST", "/v1/uploads", json={NUMBERS[0]: NUMBERS[0]}),
+        await service.send("GET", f"/v1/uploads/{NUMBERS[0]}"),
+        await complete(service, upload, lines=3, without=[NUMBERS[0]]),
     ]
     assert answers[1].json()["refusals"] >= 5
     for answer in answers:
-        clean(answer.content)
+        clean(answer.content, "an upload's answer")
     with service.ingest.store.engine.connect() as connection:
         for table in ("uploads", "upload_refusals"):
-            clean(repr(connection.execute(text(f"SELECT * FROM {table}")).all()))
+            clean(repr(connection.execute(text(f"SELECT * FROM {table}")).all()), table)
 
 
 @pytest.mark.parametrize(

@@ -14,18 +14,9 @@ from peerview_common.values import encode_value, value_key
 from peerview_share.api.app import create_app
 from peerview_share.main import build
 from tests.share.support import chunks, settings
+from tests.support.waiting import wait_until as until
 
 PARTITIONS = 3
-
-
-def until(condition, seconds=30.0):
-    """The first true answer of ``condition``."""
-    deadline = time.monotonic() + seconds
-    while True:
-        if found := condition():
-            return found
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 class Running:

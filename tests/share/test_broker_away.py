@@ -33,8 +33,8 @@ def test_a_withdrawal_holds_without_the_broker_and_reaches_topics_when_it_is_bac
         assert running.peers(A).status_code == 403
 
         broker.start()
-        until(lambda: running.client.get("/health/ready").status_code == 200, 60)
-        until(lambda: running.over_topic(A) == running.over_topic(B) == {}, 60)
+        until(lambda: running.client.get("/health/ready").status_code == 200, seconds=60)
+        until(lambda: running.over_topic(A) == running.over_topic(B) == {}, seconds=60)
         running.connect()
         running.send_value(live_value(A, numerator=77))
-        until(lambda: (live(running, A) or {}).get("numerator") == 77, 60)
+        until(lambda: (live(running, A) or {}).get("numerator") == 77, seconds=60)

@@ -26,6 +26,7 @@ from peerview_tools.kafka_jars import POM
 from peerview_tools.kafka_settings import KAFKA_IMAGE, KAFKA_VERSION, as_container_environment
 from tests.support.brokers import TestBroker
 from tests.support.databases import TestDatabase
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -153,11 +154,8 @@ def test_the_broker_ends_even_when_its_owner_is_killed(tmp_path: Path) -> None:
     )
     owner = subprocess.run([sys.executable, "-c", owner_code], capture_output=True, check=False)
     pid, data_dir = owner.stdout.decode().split()
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and (runs(int(pid)) or Path(data_dir).exists()):
-        time.sleep(0.05)
-    assert not runs(int(pid))
-    assert not Path(data_dir).exists()
+    wait_until(lambda: not runs(int(pid)), "the broker ends", 10)
+    wait_until(lambda: not Path(data_dir).exists(), "its data go", 10)
 
 
 def runs(pid: int) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from peerview_common.auth import AuthError, KeySource, TokenVerifier
 from peerview_common.settings import DEVELOPMENT_ISSUER
 from peerview_tools.issuer import DevelopmentIssuer
-from peerview_tools.token import run
+from peerview_tools.token import SCOPES, run
 
 SAID = {
     "subject": "dr-who",
@@ -27,7 +27,7 @@ def test_the_services_read_what_was_said(tmp_path: Path, capsys) -> None:
     assert found.subject == "dr-who"
     assert found.practices == {"A99001"}
     assert found.roles == {"signatory"}
-    assert found.scopes == {"ingest:write", "share:read", "release:operate"}
+    assert found.scopes == set(SCOPES)
     assert found.system == "s"
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from peerview_tools.extract_cli import extracts, send_extract
+
 app = typer.Typer(
     name="peerview",
     help="Fresh general practice indicators, shared with chosen peers under agreements.",
@@ -158,6 +160,10 @@ def send(
     )
 
 
+app.command("send-extract")(send_extract)
+app.add_typer(extracts, name="extracts")
+
+
 @app.command()
 def token(
     keys: Annotated[
@@ -190,6 +196,96 @@ def token(
             hours=hours,
         )
     )
+
+
+@app.command()
+def erase(
+    practice: Annotated[str, typer.Option(metavar="ODS", help="The practice's ODS code.")],
+    to: Annotated[
+        str, typer.Option(envvar="PEERVIEW_INGEST", metavar="URL", help="Address of ingest.")
+    ],
+    token: Annotated[
+        str, typer.Option(envvar="PEERVIEW_TOKEN", help="Bearer token; better in the variable.")
+    ],
+    patient_id: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="A patient's id in the source system; repeatable."),
+    ] = None,
+    patients: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Ids, one a line; - for standard input.")
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option(help="The source system of the ids; the token's otherwise.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Erase without asking.")] = False,
+) -> None:
+    """Empty patients' records here for good; what is sent of them later is taken again."""
+    from peerview_tools.erase import run
+
+    raise typer.Exit(
+        run(
+            patient_id or [],
+            patients,
+            url=to,
+            token=token,
+            practice=practice,
+            system=system,
+            yes=yes,
+        )
+    )
+
+
+rekeying = typer.Typer(help="New pseudonyms for a practice, step by step.", no_args_is_help=True)
+app.add_typer(rekeying, name="rekey")
+
+Ods = Annotated[str, typer.Option("--practice", metavar="ODS", help="The practice's ODS code.")]
+Ingest = Annotated[
+    str,
+    typer.Option("--at", envvar="PEERVIEW_INGEST", metavar="URL", help="Address of ingest."),
+]
+OperatorToken = Annotated[
+    str, typer.Option("--token", envvar="PEERVIEW_TOKEN", help="An operator's bearer token.")
+]
+
+
+@rekeying.command("begin")
+def rekey_begin(practice: Ods, at: Ingest, token: OperatorToken) -> None:
+    """Give a practice new keys: what it sends from now on comes under them."""
+    from peerview_tools import rekey
+
+    raise typer.Exit(rekey.begin(practice, url=at, token=token))
+
+
+@rekeying.command("status")
+def rekey_status(practice: Ods, at: Ingest, token: OperatorToken) -> None:
+    """How many former patients were recognised, and what has become of them."""
+    from peerview_tools import rekey
+
+    raise typer.Exit(rekey.status(practice, url=at, token=token))
+
+
+@rekeying.command("finish")
+def rekey_finish(
+    practice: Ods,
+    at: Ingest,
+    token: OperatorToken,
+    empty_unmatched: Annotated[
+        bool,
+        typer.Option("--empty-unmatched", help="Empty former patients whom nothing matched."),
+    ] = False,
+) -> None:
+    """Join former patients into the new ones, once everything has been sent again."""
+    from peerview_tools import rekey
+
+    raise typer.Exit(rekey.finish(practice, url=at, token=token, empty_unmatched=empty_unmatched))
+
+
+@rekeying.command("cancel")
+def rekey_cancel(practice: Ods, at: Ingest, token: OperatorToken) -> None:
+    """Leave it, as long as nothing has come under the new keys."""
+    from peerview_tools import rekey
+
+    raise typer.Exit(rekey.cancel(practice, url=at, token=token))
 
 
 agreements = typer.Typer(help="Agreements, over share's HTTP interface.", no_args_is_help=True)
@@ -365,13 +461,94 @@ def rebuild(
     )
 
 
-@app.command()
-def docs() -> None:
-    """Write the pages that come from the code: docs/settings.md and docs/metrics.md."""
-    from peerview_tools.docs import write
+dlq = typer.Typer(
+    help="Dead letters: what compute could not work off. Needs PEERVIEW_KAFKA.",
+    no_args_is_help=True,
+)
+app.add_typer(dlq, name="dlq")
 
-    for path in write():
+LetterPractice = Annotated[
+    list[str] | None, typer.Option("--practice", metavar="ODS", help="Only of this; repeatable.")
+]
+LetterStage = Annotated[
+    list[str] | None,
+    typer.Option("--stage", help="decode, apply, rekey, tick or cut; repeatable."),
+]
+LetterSince = Annotated[
+    datetime | None,
+    typer.Option(
+        "--since",
+        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
+        metavar="TIME",
+        help="Written at or after this, UTC: 2026-03-31, 2026-03-31T09:30.",
+    ),
+]
+
+
+@dlq.command("list")
+def dlq_list(
+    practice: LetterPractice = None,
+    stage: LetterStage = None,
+    since: LetterSince = None,
+    newest: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 200,
+) -> None:
+    """Dead letters: when, whose, why, and where they came from. No patients' data."""
+    from peerview_tools import dlq as work
+
+    try:
+        choice = work.choice_of([], practice or [], stage or [], since)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    raise typer.Exit(work.run_list(choice, newest=newest))
+
+
+@dlq.command("replay")
+def dlq_replay(
+    letters: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[LETTER]...", help="PARTITION:OFFSET, as in the list."),
+    ] = None,
+    practice: LetterPractice = None,
+    stage: LetterStage = None,
+    since: LetterSince = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every one that is there.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Send what cannot be decoded too, as it is.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be sent, send nothing.")
+    ] = False,
+) -> None:
+    """Send dead letters to practice.changes again. Exit 1: some were not sent."""
+    from peerview_tools import dlq as work
+
+    try:
+        choice = work.choice_of(letters or [], practice or [], stage or [], since)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    if choice.everything != everything:
+        raise typer.BadParameter("say which letters, or --all and nothing else")
+    raise typer.Exit(work.run_replay(choice, raw=raw, dry=dry_run))
+
+
+@app.command()
+def docs(
+    release: Annotated[
+        bool, typer.Option(help="Also make the contracts of now the released ones.")
+    ] = False,
+) -> None:
+    """Write what comes from the code: docs/settings.md, docs/metrics.md and docs/contracts."""
+    from peerview_tools import docs as written
+    from peerview_tools.contracts import files
+
+    for path in written.write():
         typer.echo(f"written: {path}")
+    if release:
+        try:
+            files.release(written.DOCS)
+        except files.BreakingChangeError as error:
+            typer.echo(f"this breaks who reads the released contracts:\n{error}", err=True)
+            raise typer.Exit(1) from None
 
 
 def main() -> None:

@@ -1,8 +1,11 @@
-"""The pages that are written from the code: settings and metrics. `peerview docs` writes them anew,
-and a test fails when they are not what the code says."""
+"""What is written from the code: the pages of settings and metrics, and the contract files.
+
+`peerview docs` writes them anew, and a test fails when they are not what the code says.
+"""
 
 from collections.abc import Iterator
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -18,6 +21,7 @@ from peerview_common.settings import (
     IngestSettings,
     ShareSettings,
 )
+from peerview_tools.contracts import files as contracts
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 
@@ -34,26 +38,34 @@ _TOOLS: Final = (
     ("PEERVIEW_TEST_POSTGRES", "The tests use this PostgreSQL (SQLAlchemy URL), not their own."),
     ("PEERVIEW_CHAOS_SEED", "Repeats a run of `make chaos`: its faults, and all that is sent."),
     ("PEERVIEW_CHAOS_FAULTS", "How many faults `make chaos` has; 100 by default."),
-    ("PEERVIEW_TOKEN", "Bearer token for `peerview send` and `peerview agreement`."),
-    ("PEERVIEW_INGEST", "Address of ingest for `peerview send`."),
+    (
+        "PEERVIEW_TOKEN",
+        "Bearer token for `peerview send`, `send-extract`, `extracts`, `rekey`, `erase` and "
+        "`agreement`.",
+    ),
+    (
+        "PEERVIEW_INGEST",
+        "Address of ingest for `peerview send`, `send-extract`, `extracts`, `rekey` and `erase`.",
+    ),
     ("XDG_STATE_HOME", "Where `peerview send` remembers unfinished uploads; else ~/.local/state."),
     ("PEERVIEW_SHARE", "Address of share for `peerview agreement`."),
 )
 _WRITTEN: Final = "Written from the code by `make docs`; change the code, not this page."
 
 
+@cache
 def pages() -> dict[str, str]:
-    """`{file name: text}` of every page that is written from the code."""
-    return {"settings.md": settings_page(), "metrics.md": metrics_page()}
+    """`{path under docs: text}` of everything there that is written from the code."""
+    return {"settings.md": settings_page(), "metrics.md": metrics_page(), **contracts.files()}
 
 
 def write(folder: Path = DOCS) -> list[Path]:
     """Write the pages whose text has changed; returns these."""
-    folder.mkdir(parents=True, exist_ok=True)
     changed = []
     for name, text in pages().items():
         path = folder / name
         if not path.exists() or path.read_text() != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
             changed.append(path)
     return changed

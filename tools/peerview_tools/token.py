@@ -9,7 +9,15 @@ from typing import Final
 from peerview_common.ids import ods_code
 from peerview_tools.issuer import DevelopmentIssuer
 
-SCOPES: Final = ("ingest:write", "share:read", "release:operate")
+SCOPES: Final = (
+    "ingest:write",
+    "ingest:confirm",
+    "ingest:operate",
+    "patients:write",
+    "pseudonyms:read",
+    "share:read",
+    "release:operate",
+)
 ROLES: Final = ("clinical", "signatory", "operator")
 
 

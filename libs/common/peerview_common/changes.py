@@ -70,6 +70,18 @@ class PatientRekeyed(msgspec.Struct, frozen=True):
     at: int
 
 
+class PracticeRekeying(msgspec.Struct, frozen=True):
+    """A practice's pseudonyms change: between ``ended`` false and true its patients may stand under
+    two keys at once, so that none of its figures may be used."""
+
+    id: str
+    practice: str
+    version: int
+    """Of the keys that it goes over to; versions only grow."""
+    ended: bool
+    at: int
+
+
 class BackfillCompleted(msgspec.Struct, frozen=True):
     """A full submission under the code list ``codes`` has ended."""
 
@@ -79,13 +91,16 @@ class BackfillCompleted(msgspec.Struct, frozen=True):
     at: int
 
 
-Control: TypeAlias = ClockTicked | ReleaseCut | PatientRekeyed | BackfillCompleted
+Control: TypeAlias = (
+    ClockTicked | ReleaseCut | PatientRekeyed | PracticeRekeying | BackfillCompleted
+)
 
 _TYPES: Final[dict[str, type[ChangeSet] | type[Control]]] = {
     EventType.CHANGES: ChangeSet,
     EventType.TICKED: ClockTicked,
     EventType.CUT: ReleaseCut,
     EventType.REKEYED: PatientRekeyed,
+    EventType.REKEYING: PracticeRekeying,
     EventType.BACKFILLED: BackfillCompleted,
 }
 _encoder = msgspec.msgpack.Encoder()
@@ -102,7 +117,12 @@ def encode(event: ChangeSet | Control) -> bytes:
 
 
 def event_type(event: ChangeSet | Control) -> str:
-    return _names[type(event)]
+    return event_type_of(type(event))
+
+
+def event_type_of(kind: type[ChangeSet] | type[Control]) -> str:
+    """The ``ce_type`` of events of one kind."""
+    return _names[kind]
 
 
 def decode(ce_type: str | None, value: bytes) -> ChangeSet | Control:

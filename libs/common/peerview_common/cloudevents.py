@@ -19,6 +19,7 @@ class EventType:
     TICKED: Final = "peerview.clock.ticked.v1"
     CUT: Final = "peerview.release.cut.v1"
     REKEYED: Final = "peerview.patient.rekeyed.v1"
+    REKEYING: Final = "peerview.practice.rekeying.v1"
     BACKFILLED: Final = "peerview.backfill.completed.v1"
     STATE: Final = "peerview.patient.state.v1"
     MARKER: Final = "peerview.partition.marker.v1"

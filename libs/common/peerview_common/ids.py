@@ -28,6 +28,6 @@ _ODS = re.compile(ODS_PATTERN)
 
 def ods_code(text: str) -> OdsCode:
     """Return ``text`` as an ODS code; ValueError when it cannot be one."""
-    if not _ODS.match(text):
+    if not _ODS.fullmatch(text):
         raise ValueError(f"not an ODS code: {text!r}")
     return OdsCode(text)

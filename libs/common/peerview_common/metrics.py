@@ -15,6 +15,20 @@ requests = Histogram(
     ["service", "route", "method", "status"],
     buckets=LATENCY,
 )
+requests_under_way = Gauge(
+    "peerview_http_requests_under_way", "HTTP requests not yet answered, by service.", ["service"]
+)
+auth_refusals = Counter(
+    "peerview_auth_refusals_total",
+    "Callers not let in, by why: no-token, malformed, header, key, signature, claims, expired, "
+    "scope, practice, issuer-away or refused.",
+    ["reason"],
+)
+jwks_fetches = Counter(
+    "peerview_jwks_fetches_total",
+    "Fetches of the token issuer's keys, by result: fetched or failed.",
+    ["result"],
+)
 
 # -- ingest
 resources = Counter(
@@ -35,16 +49,40 @@ publish_seconds = Histogram(
 in_flight = Gauge(
     "peerview_ingest_in_flight_bytes", "Bytes sent to Kafka and not yet acknowledged."
 )
+held = Gauge("peerview_ingest_held_bytes", "Bytes of request bodies held in memory, unpacked.")
+throttled = Counter(
+    "peerview_ingest_throttled_total",
+    "Requests answered 429, by why: requests or bytes (the caller's own allowance), or busy (too "
+    "much is held in memory or unacknowledged).",
+    ["why"],
+)
+repeated = Counter(
+    "peerview_ingest_repeated_total",
+    "Requests whose Idempotency-Key had been answered before, by result: replayed or refused.",
+    ["result"],
+)
 uploads = Counter(
     "peerview_ingest_uploads_total",
     "Uploads, by event: begun, completed, backfilled (backfill.completed was sent for one).",
     ["event"],
 )
+extracts = Counter(
+    "peerview_ingest_extracts_total",
+    "Extracts, by mode (full, delta) and how they ended: complete, held, confirmed, rejected, "
+    "incomplete (cut short), refused (nothing taken).",
+    ["mode", "outcome"],
+)
+extract_rows = Counter(
+    "peerview_ingest_extract_rows_total",
+    "Rows of extracts, by table and outcome: accepted, dropped or rejected.",
+    ["table", "outcome"],
+)
 
 # -- compute
 changes = Counter(
     "peerview_compute_records_total",
-    "Records of practice.changes worked off: changes, tick, cut, rekeyed, backfill or other.",
+    "Records of practice.changes worked off: changes, tick, cut, rekeyed, rekeying, backfill, "
+    "other.",
     ["event"],
 )
 facts = Counter("peerview_compute_facts_total", "Facts received in change sets.")
@@ -61,7 +99,8 @@ dead_letters = Counter(
 )
 batch_seconds = Histogram(
     "peerview_compute_record_seconds",
-    "Time to work off one record, until its state and values were handed to the producer.",
+    "Time to work off a record, until its state and values were handed to the producer; one record "
+    "of 16 is timed.",
     buckets=LATENCY,
 )
 patients_held = Gauge(
@@ -83,6 +122,11 @@ snapshots = Counter(
 standby_records = Counter(
     "peerview_compute_standby_records_total",
     "Records of patient.state that were read to keep another worker's partitions warm.",
+)
+standby_position = Gauge(
+    "peerview_compute_standby_position",
+    "Offset in patient.state before which a standby has read everything.",
+    ["partition"],
 )
 recovery_seconds = Gauge(
     "peerview_compute_recovery_seconds", "How long the last recovery of states took."

@@ -1,17 +1,33 @@
-"""What operators ask of every service: ``/metrics``, ``/health/live`` and ``/health/ready``."""
+"""What operators ask of every service: ``/metrics``, ``/health/live``, ``/health/ready``, and one
+log line a request."""
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from fastapi import APIRouter, FastAPI, Request, Response
+import structlog
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from peerview_common import metrics
 
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""A caller may send any other word as a method; it is not shown."""
+
 Checks: TypeAlias = Callable[[], Awaitable[Mapping[str, str | None]]]
 """Answers ``{part: None when it is well, else what is wrong}``."""
+
+UNKNOWN: Final = "unknown"
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+QUIET: Final = frozenset({"/metrics", "/health/live", "/health/ready"})
+RETRY_AFTER: Final = "2"
+
+_TRACE = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+log = structlog.get_logger("peerview.access")
 
 
 def router(service: str, checks: Checks) -> APIRouter:
@@ -36,26 +52,72 @@ def router(service: str, checks: Checks) -> APIRouter:
             "status": "ready" if well else "not ready",
             "checks": {name: wrong or "ok" for name, wrong in parts.items()},
         }
-        return JSONResponse(body, 200 if well else 503)
+        headers = None if well else {"Retry-After": RETRY_AFTER}
+        return JSONResponse(body, 200 if well else 503, headers)
 
     return ops
 
 
 def measure(app: FastAPI, service: str) -> None:
-    """Time every request by its route's template, never by its path."""
+    """Time and log every request."""
+    app.add_middleware(Measured, service=service)
 
-    @app.middleware("http")
-    async def _measure(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
+
+class Measured:
+    """ASGI middleware: each request by its route's template. Never its path or query string, which
+    may hold ids, and never a header's text, which may hold a token."""
+
+    def __init__(self, app: ASGIApp, service: str) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         start = time.perf_counter()
-        status = "5xx"
+        status, read, written = 500, 0, 0
+
+        async def reading() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            return message
+
+        async def writing(message: Message) -> None:
+            nonlocal status, written
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            written += len(message.get("body", b""))
+            await send(message)
+
+        metrics.requests_under_way.labels(self._service).inc()
         try:
-            response = await call_next(request)
-            status = f"{response.status_code // 100}xx"
-            return response
+            await self._app(scope, reading, writing)
         finally:
-            route = request.scope.get("route")
-            metrics.requests.labels(
-                service, getattr(route, "path", "unknown"), request.method, status
-            ).observe(time.perf_counter() - start)
+            metrics.requests_under_way.labels(self._service).dec()
+            took = time.perf_counter() - start
+            route = getattr(scope.get("route"), "path", UNKNOWN)
+            method = scope["method"] if scope["method"] in METHODS else UNKNOWN
+            metrics.requests.labels(self._service, route, method, f"{status // 100}xx").observe(
+                took
+            )
+            tell = log.debug if route in QUIET else log.info
+            tell(
+                "request",
+                method=method,
+                route=route,
+                status=status,
+                ms=round(took * 1000, 1),
+                read=read,
+                written=written,
+                trace=_trace(scope),
+            )
+
+
+def _trace(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            found = _TRACE.fullmatch(value)
+            return found[1].decode() if found else None
+    return None

@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from peerview_common import metrics
 from peerview_common.auth import AuthError
 
 MEDIA_TYPE = "application/problem+json"
@@ -43,11 +44,21 @@ class Problem(Exception):
 
 
 def from_auth(error: AuthError) -> Problem:
-    if error.status == 401:
-        return Problem(
-            401, "not-authenticated", error.reason, headers={"WWW-Authenticate": "Bearer"}
-        )
-    return Problem(error.status, "not-allowed", error.reason)
+    """The answer to a caller who is not let in, with the challenge of RFC 6750."""
+    metrics.auth_refusals.labels(error.kind).inc()
+    if error.status == 503:
+        return Problem(503, "issuer-away", error.reason, headers={"Retry-After": "5"})
+    code = "not-authenticated" if error.status == 401 else "not-allowed"
+    return Problem(
+        error.status, code, error.reason, headers={"WWW-Authenticate": _challenge(error)}
+    )
+
+
+def _challenge(error: AuthError) -> str:
+    if error.kind == "no-token":
+        return 'Bearer realm="peerview"'
+    word = "invalid_token" if error.status == 401 else "insufficient_scope"
+    return f'Bearer realm="peerview", error="{word}", error_description="{error.reason}"'
 
 
 def install(app: FastAPI) -> None:

@@ -40,6 +40,12 @@ class CommonSettings(BaseSettings):
     )
     issuer: str = Field(DEVELOPMENT_ISSUER, description="The token issuer (iss) accepted.")
     audience: str = Field("peerview", description="The audience (aud) a token must name.")
+    jwks_cache_s: float = Field(
+        300.0, gt=0, description="A key withdrawn by the issuer stops working within so long."
+    )
+    jwks_stale_s: float = Field(
+        3600.0, gt=0, description="How long keys go on being used while the issuer is away."
+    )
 
     @model_validator(mode="after")
     def _production(self) -> "CommonSettings":
@@ -63,6 +69,10 @@ class IngestSettings(CommonSettings):
         SecretStr(""),
         description="Hex master key (32 bytes) from which each practice's keys are derived.",
     )
+    previous_master_key: SecretStr = Field(
+        SecretStr(""),
+        description="Hex master key in use before, until every practice is re-keyed.",
+    )
     register_all: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
         description="Source systems, comma-separated, whose patients all count as registered.",
@@ -75,7 +85,20 @@ class IngestSettings(CommonSettings):
         20_000_000, description="Largest body of one FHIR request; larger ones get 413."
     )
     max_in_flight_bytes: int = Field(
-        64_000_000, description="Bytes awaiting acknowledgement before 429."
+        64_000_000,
+        description="Bytes of bodies held at once, and of records unacknowledged, before 429.",
+    )
+    caller_requests_per_s: float = Field(
+        200.0, ge=0, description="Requests a second that one caller may send; 0 for no limit."
+    )
+    caller_requests_burst: float = Field(
+        2_000.0, ge=1, description="Requests that one caller may send at once after a pause."
+    )
+    caller_bytes_per_s: float = Field(
+        20_000_000.0, ge=0, description="Unpacked bytes a second of one caller; 0 for no limit."
+    )
+    caller_bytes_burst: float = Field(
+        1_000_000_000.0, ge=1, description="Unpacked bytes of one caller at once after a pause."
     )
     delivery_timeout_ms: int = Field(
         20_000, description="How long a record may wait for acknowledgement before 503."
@@ -86,6 +109,19 @@ class IngestSettings(CommonSettings):
         description="How long an upload stays its sender's when nothing arrives any more.",
     )
     max_future_hours: int = Field(24, description="How far ahead of receipt a stamp may lie.")
+    extract_mappings: Path | None = Field(
+        None, description="Folder of mappings of extracts (YAML), beside the shipped examples."
+    )
+    extract_hold_share: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="A full extract that lacks more than this share of a table's records, or of "
+        "its patients, deletes nothing before somebody confirms it.",
+    )
+    extract_hold_minimum: int = Field(
+        10, ge=1, description="Fewer records and patients gone from a table are never held for it."
+    )
 
     @model_validator(mode="before")
     @classmethod

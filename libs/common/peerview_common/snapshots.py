@@ -36,7 +36,7 @@ class SnapshotBody(msgspec.Struct, frozen=True):
     cells: dict[str, Cell]
     """By indicator id."""
     states: dict[str, str]
-    """By indicator id, for those not ``current`` (``awaiting-backfill``)."""
+    """By indicator id, for those not ``current`` (``awaiting-backfill``, ``rekeying``)."""
     gps: int
     """Distinct GPs seen in contacts of the last 12 months."""
 

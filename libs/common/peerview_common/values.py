@@ -6,7 +6,7 @@ import msgspec
 
 FORMAT: Final = 1
 
-ValueState = Literal["current", "awaiting-backfill"]
+ValueState = Literal["current", "awaiting-backfill", "rekeying"]
 
 
 class Position(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from peerview_common.days import day_text
 from peerview_common.ids import ODS_PATTERN
 from peerview_common.problem import Problem
 from peerview_common.settings import ComputeSettings
-from peerview_compute.engine.partition import AWAITING, Partition
+from peerview_compute.engine.partition import CURRENT, Partition
 from peerview_compute.engine.worker import Worker
 from peerview_compute.model.core import Core
 from peerview_compute.model.gaps import Explanation, Gaps, NoRulesError, gap_status
@@ -66,8 +66,7 @@ def router(settings: ComputeSettings, worker: Worker, core: Core) -> APIRouter:
     ) -> dict[str, Any]:
         """The patients on whom the indicator asks for something to be done, as pseudonyms, and the
         first rule that would change it. ``next`` goes on as ``after``."""
-        # a new key of the issuer's is fetched
-        principal = await asyncio.to_thread(verifier.principal, authorization)
+        principal = await verifier.admit(authorization)
         allow(principal, ods)
         if settings.log_level not in ("debug", "info"):
             raise Problem(503, "not-audited", "this worker's log level leaves out who looked")
@@ -85,7 +84,7 @@ def router(settings: ComputeSettings, worker: Worker, core: Core) -> APIRouter:
         practice = partition.practices.get(ods)
         if practice is None:
             raise Problem(404, "not-found", f"nothing has arrived of practice {ods}")
-        waits = indicator in partition.awaiting(practice)
+        state = partition.value_states(practice).get(indicator, CURRENT)
         place = definitions.indicators.index(definitions[indicator].id)
         patients = practice.states.patients
         since = b"" if after is None else bytes.fromhex(after)
@@ -127,7 +126,7 @@ def router(settings: ComputeSettings, worker: Worker, core: Core) -> APIRouter:
             "indicator": indicator,
             "version": definitions.version_on(indicator, day),
             "as_of": day_text(day),
-            "state": AWAITING if waits else "current",
+            "state": state,
             "patients": found,
             "next": following,
         }

@@ -1,14 +1,15 @@
-"""Answers in FHIR's words: OperationOutcome, batch-response, CapabilityStatement."""
+"""Answers in FHIR's words: OperationOutcome, batch-response, and HTTP's headers."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from email.utils import format_datetime
 from typing import Any, Final
 
 from fastapi.responses import Response
 from msgspec import json
 
-from peerview_common.days import iso_millis
-from peerview_common.facts import FHIR_NAMES
+from peerview_common.days import from_millis, iso_millis
 from peerview_ingest.fhir import Issue, Outcome, Read
+from peerview_ingest.fhir.keys import holds_nhs_number
 from peerview_ingest.receipt import COUNTS, SubmissionReceipt
 
 MEDIA_TYPE: Final = "application/fhir+json"
@@ -77,13 +78,18 @@ def headers(receipt: SubmissionReceipt) -> dict[str, str]:
 
 
 def batch_response(
-    kind: str, receipt: SubmissionReceipt, reads: Sequence[tuple[int | None, Read]]
+    kind: str,
+    receipt: SubmissionReceipt,
+    reads: Sequence[tuple[int | None, Read]],
+    *,
+    minimal: bool = False,
 ) -> dict[str, Any]:
-    """One entry for each entry, in order, with an outcome where there is something to say."""
+    """One entry for each entry, in order, with an outcome where there is something to say;
+    ``minimal`` leaves out what is no error."""
     entries = []
     for _, read in reads:
-        response: dict[str, Any] = {"status": STATUS[read.outcome]}
-        if read.issues:
+        response: dict[str, Any] = {"status": STATUS[read.outcome], **_version(read)}
+        if read.issues and not (minimal and read.outcome is not Outcome.REJECTED):
             response["outcome"] = outcome(read.issues)
         entries.append({"response": response})
     return {
@@ -95,32 +101,33 @@ def batch_response(
     }
 
 
+def _version(read: Read) -> dict[str, str]:
+    """Which version of what was taken note of."""
+    found: dict[str, str] = {}
+    if read.id is not None and read.type is not None:
+        found["location"] = f"{read.type}/{read.id}"
+    if read.fact is not None:
+        version = str(read.fact.version)
+        # digits that may be a person's number are not said again, not even to who sent them
+        if read.fact.version >= 0 and not holds_nhs_number(version):
+            found["etag"] = f'W/"{version}"'
+        found["lastModified"] = iso_millis(read.fact.stamp)
+    return found
+
+
+def version_headers(read: Read, base: str) -> dict[str, str]:
+    """The same for one resource, as HTTP says it. ``base`` is the path of ``/fhir``."""
+    said = _version(read)
+    found = {}
+    if "location" in said:
+        found["Location"] = f"{base}/{said['location']}"
+    if "etag" in said:
+        found["ETag"] = said["etag"]
+    if read.fact is not None:
+        found["Last-Modified"] = format_datetime(from_millis(read.fact.stamp), usegmt=True)
+    return found
+
+
 def single_response(receipt: SubmissionReceipt, read: Read) -> dict[str, Any]:
     body = outcome(read.issues)
     return {**body, "meta": {"extension": [receipt_extension(receipt)]}}
-
-
-def capability(version: str) -> dict[str, Any]:
-    """What ``/fhir`` takes: writes only; nothing can be read back."""
-    interactions = [{"code": code} for code in ("create", "update", "delete")]
-    return {
-        "resourceType": "CapabilityStatement",
-        "status": "active",
-        "date": "2026-04-01",
-        "kind": "instance",
-        "software": {"name": "Peerview ingest", "version": version},
-        "implementation": {"description": "Takes a practice's records; gives nothing back."},
-        "fhirVersion": "4.0.1",
-        "format": ["json"],
-        "rest": [
-            {
-                "mode": "server",
-                "security": {"description": "OAuth 2.0 bearer token, scope ingest:write"},
-                "interaction": [{"code": "batch"}, {"code": "transaction"}],
-                "resource": [
-                    {"type": name, "interaction": interactions, "versioning": "no-version"}
-                    for name in sorted([*FHIR_NAMES, "Organization"])
-                ],
-            }
-        ],
-    }

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
@@ -15,10 +15,28 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from peerview_common import ops, problem
 from peerview_common.auth import AuthError, TokenVerifier
+from peerview_common.patience import Patience, Stopping
 from peerview_common.problem import Problem
-from peerview_ingest import answers, fhir_routes, refusals, v1_routes
+from peerview_ingest import (
+    answers,
+    fhir_routes,
+    openapi,
+    operator_routes,
+    patient_routes,
+    refusals,
+    v1_routes,
+)
+from peerview_ingest.budget import Budget, Budgeting
 from peerview_ingest.bulk import routes as bulk_routes
-from peerview_ingest.publisher import BrokerAwayError, BusyError, KafkaPublisher
+from peerview_ingest.extracts import routes as extract_routes
+from peerview_ingest.extracts.catalogue import Catalogue
+from peerview_ingest.keyring import ForeignKeysError
+from peerview_ingest.publisher import (
+    BrokerAwayError,
+    BusyError,
+    KafkaPublisher,
+    RecordTooLargeError,
+)
 from peerview_ingest.senders import Senders
 from peerview_ingest.submission import Ingest
 
@@ -27,22 +45,37 @@ SERVICE = "ingest"
 log = structlog.get_logger("peerview.ingest")
 
 
-def make_app(ingest: Ingest, verifier: TokenVerifier) -> FastAPI:
+def make_app(
+    ingest: Ingest, verifier: TokenVerifier, catalogue: Catalogue | None = None
+) -> FastAPI:
+    """``catalogue`` has the mappings of extracts; those that the settings name without it."""
+    senders = Senders(verifier, ingest.settings)
     app = FastAPI(
         title="Peerview ingest",
         version=fhir_routes.VERSION,
         description="Takes a practice's records, minimises them, and hands them to the log.",
         lifespan=_lifespan(ingest),
+        dependencies=[Depends(senders.admit)],
+        docs_url=None,  # these pages load scripts from elsewhere
+        redoc_url=None,
     )
-    senders = Senders(verifier, ingest.settings)
     app.include_router(fhir_routes.router(ingest, senders))
     app.include_router(v1_routes.router(ingest, senders))
     app.include_router(bulk_routes.router(ingest, senders))
-    app.include_router(ops.router(SERVICE, _checks(ingest)))
-    ops.measure(app, SERVICE)
+    app.include_router(patient_routes.router(ingest, senders))
+    app.include_router(operator_routes.router(ingest, senders))
+    mappings = catalogue or Catalogue.of(ingest.settings.extract_mappings)
+    app.include_router(extract_routes.router(ingest, senders, mappings))
+    stopping = app.state.stopping = Stopping()
+    app.include_router(ops.router(SERVICE, _checks(ingest, verifier, stopping)))
     problem.install(app)
     _install(app)
+    # the innermost first
+    app.add_middleware(Patience, stopping=stopping)
+    app.add_middleware(Budgeting, budget=Budget(ingest.settings.max_in_flight_bytes))
+    ops.measure(app, SERVICE)
     app.add_middleware(Discreet)
+    openapi.install(app)
     return app
 
 
@@ -62,14 +95,19 @@ def _lifespan(ingest: Ingest) -> Callable[[FastAPI], AbstractAsyncContextManager
     return lifespan
 
 
-def _checks(ingest: Ingest) -> ops.Checks:
+def _checks(ingest: Ingest, verifier: TokenVerifier, stopping: Stopping) -> ops.Checks:
     async def checks() -> Mapping[str, str | None]:
         try:
             await asyncio.wait_for(asyncio.to_thread(ingest.store.check), 2)
             database = None
         except Exception as error:  # whatever it is, it is the database's state, and is told
             database = f"does not answer ({type(error).__name__})"
-        return {"broker": ingest.publisher.wrong(), "database": database}
+        return {
+            "broker": ingest.publisher.wrong(),
+            "database": database,
+            "issuer": await verifier.wrong(),
+            "serving": None if stopping.since is None else "stopping",
+        }
 
     return checks
 
@@ -83,7 +121,9 @@ def _install(app: FastAPI) -> None:
             return error.response()
         code = ISSUE_CODES.get(error.code, ISSUE_CODES.get(str(error.status), "processing"))
         return answers.fhir(
-            answers.failure(code, error.detail), error.status, headers=error.headers
+            answers.failure(code, error.detail, error.extra.get("place")),
+            error.status,
+            headers=error.headers,
         )
 
     @app.exception_handler(AuthError)
@@ -106,9 +146,18 @@ def _install(app: FastAPI) -> None:
     async def _busy(request: Request, _: BusyError) -> Response:
         return await _problem(request, refusals.busy())
 
+    @app.exception_handler(RecordTooLargeError)
+    async def _too_large(request: Request, _: RecordTooLargeError) -> Response:
+        return await _problem(request, refusals.record_too_large())
+
     @app.exception_handler(BrokerAwayError)
     async def _away(request: Request, error: BrokerAwayError) -> Response:
         return await _problem(request, refusals.broker_away(error))
+
+    @app.exception_handler(ForeignKeysError)
+    async def _foreign(request: Request, error: ForeignKeysError) -> Response:
+        log.error("foreign keys", reason=str(error))
+        return await _problem(request, refusals.foreign_keys())
 
     @app.exception_handler(SQLAlchemyError)
     async def _database(request: Request, error: SQLAlchemyError) -> Response:
@@ -125,6 +174,7 @@ ISSUE_CODES = {
     "403": "forbidden",
     "404": "not-found",
     "405": "not-supported",
+    "408": "timeout",
     "400": "invalid",
     "413": "too-long",
     "415": "not-supported",

@@ -17,4 +17,4 @@ async def completed(publisher: Publisher, practice: str, codes: str, at: int) ->
     in milliseconds UTC. Raises the publisher's errors; sending it again is harmless.
     """
     event = BackfillCompleted(str(uuid.uuid4()), practice, codes, at)
-    await publisher.publish([encode(event)], practice, None, event_type=event_type(event))
+    await publisher.publish([encode(event)], practice, None, [event_type(event)])

@@ -10,6 +10,8 @@ import zstandard
 from starlette.requests import ClientDisconnect, Request
 
 from peerview_common.problem import Problem
+from peerview_ingest.budget import Held
+from peerview_ingest.limits import Allowance
 
 PIECE: Final = 1 << 20
 """Decompressed bytes handed on at once."""
@@ -51,7 +53,15 @@ def too_large(limit: int) -> Problem:
 
 
 async def decoded(request: Request) -> AsyncIterator[bytes]:
-    """The body's bytes as they come, decompressed."""
+    """The body's bytes, decompressed: as they come, and no faster than the caller may send."""
+    allowance: Allowance | None = getattr(request.state, "allowance", None)
+    async for piece in _decoded(request):
+        if allowance is not None:
+            await allowance.read(len(piece))
+        yield piece
+
+
+async def _decoded(request: Request) -> AsyncIterator[bytes]:
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "zstd"):
         raise Problem(415, "content-encoding", "Content-Encoding must be gzip, zstd or absent")
@@ -79,8 +89,11 @@ async def whole(request: Request, limit: int) -> bytes:
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > limit:
         raise too_large(limit)
+    held: Held | None = getattr(request.state, "held", None)
     data = bytearray()
     async for chunk in decoded(request):
+        if held is not None:
+            held.grow(len(chunk))
         data += chunk
         if len(data) > limit:
             raise too_large(limit)

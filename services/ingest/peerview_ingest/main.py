@@ -2,22 +2,22 @@
 
 import hashlib
 import logging
-import socket
 import sys
 
-import uvicorn
 from pydantic import ValidationError
 
-from peerview_common import codes, logs
+from peerview_common import codes, logs, serving
 from peerview_common.auth import TokenVerifier
 from peerview_common.codes import CodeList
 from peerview_common.settings import IngestSettings
 from peerview_ingest.app import make_app, now_millis
+from peerview_ingest.extracts.catalogue import Catalogue
+from peerview_ingest.extracts.yaml_file import MappingError
+from peerview_ingest.fhir.keys import MASTER_BYTES
 from peerview_ingest.publisher import KafkaPublisher
 from peerview_ingest.store import Store
 from peerview_ingest.submission import Ingest
 
-DRAIN_SECONDS = 25
 DEMONSTRATION_KEY = hashlib.sha256(b"peerview demonstration key: protects nobody").digest()
 
 
@@ -28,23 +28,32 @@ class MasterKeyError(ValueError):
 def master_key(settings: IngestSettings) -> bytes:
     """The key that pseudonyms derive from; demo mode has a public one, so restarts agree."""
     text = settings.master_key.get_secret_value()
-    if not text:
-        return DEMONSTRATION_KEY
+    return _key(text, "PEERVIEW_MASTER_KEY") if text else DEMONSTRATION_KEY
+
+
+def previous_master_key(settings: IngestSettings) -> bytes | None:
+    """The master key of practices that are not re-keyed yet, if there is one."""
+    text = settings.previous_master_key.get_secret_value()
+    return _key(text, "PEERVIEW_PREVIOUS_MASTER_KEY") if text else None
+
+
+def _key(text: str, name: str) -> bytes:
     try:
         key = bytes.fromhex(text)
     except ValueError:
-        raise MasterKeyError("PEERVIEW_MASTER_KEY must be hexadecimal") from None
-    if len(key) < 32:
-        raise MasterKeyError("PEERVIEW_MASTER_KEY must be at least 32 bytes in hexadecimal")
+        raise MasterKeyError(f"{name} must be hexadecimal") from None
+    if len(key) < MASTER_BYTES:
+        raise MasterKeyError(f"{name} must be at least {MASTER_BYTES} bytes in hexadecimal")
     return key
 
 
 def build(settings: IngestSettings) -> Ingest:
     """The service without its web part, not yet connected to the broker."""
     listed = CodeList.load(settings.code_list) if settings.code_list else codes.shipped()
-    key = master_key(settings)
+    key, previous = master_key(settings), previous_master_key(settings)
     store = Store(settings.ingest_database)
-    return Ingest(settings, store, KafkaPublisher(settings), listed, key, now_millis)
+    publisher = KafkaPublisher(settings)
+    return Ingest(settings, store, publisher, listed, key, now_millis, previous)
 
 
 def main() -> int:
@@ -52,28 +61,22 @@ def main() -> int:
         settings = IngestSettings()  # type: ignore[call-arg]
         log = logs.configure(settings, "ingest")
         logging.getLogger("alembic").setLevel(logging.WARNING)
+        mappings = Catalogue.of(settings.extract_mappings)
         ingest = build(settings)
     except ValidationError as error:
         for found in error.errors():
             where = ".".join(map(str, found["loc"])) or "settings"
             print(f"peerview-ingest: {where}: {found['msg']}", file=sys.stderr)
         return 2
-    except (MasterKeyError, codes.CodeListError, OSError) as error:
+    except (MasterKeyError, codes.CodeListError, MappingError, OSError) as error:
         print(f"peerview-ingest: {error}", file=sys.stderr)
         return 2
     if not settings.master_key.get_secret_value():
         log.warning("master key", reason="none set: the public demonstration key is used")
-    app = make_app(ingest, TokenVerifier.from_settings(settings))
-    listener = socket.create_server((settings.host, settings.port), backlog=1024)
+    app = make_app(ingest, TokenVerifier.from_settings(settings), mappings)
+    listener = serving.listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     log.info("listening", address=f"http://{host}:{port}")
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        log_level="warning",
-        access_log=False,  # paths hold ids
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
-    uvicorn.Server(config).run(sockets=[listener])
+    serving.server(app, app.state.stopping.begin).run(sockets=[listener])
+    log.info("stopped")
     return 0

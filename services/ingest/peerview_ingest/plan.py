@@ -18,9 +18,8 @@ from peerview_common.codes import CodeList
 from peerview_common.facts import Fact, fact_digest
 from peerview_ingest.fhir.collect import newer_version
 from peerview_ingest.fhir.objection import Word, objects, without_objection_codes, word_of
-from peerview_ingest.fhir.reader import Read, content
-
-FIRST_GENERATION = 1
+from peerview_ingest.fhir.read import Read, content
+from peerview_ingest.keyring import FIRST_GENERATION, FIRST_VERSION
 
 
 class Holder(NamedTuple):
@@ -52,9 +51,27 @@ class Known:
 class PatientState:
     generation: int = FIRST_GENERATION
     objected: bool = False
+    reserved: int = 0
+    """The greatest generation that was to be sent. When it is above ``generation``, the submission
+    ended before it was remembered, and the log may have it or not."""
+
+    @property
+    def uncertain(self) -> bool:
+        return self.reserved > self.generation
+
+    def next(self, objected: bool) -> "PatientState":
+        """The state of a generation above all that the log may have."""
+        generation = max(self.generation, self.reserved) + 1
+        return PatientState(generation, objected, generation)
 
 
-NEW_PATIENT = PatientState()
+class Pair(NamedTuple):
+    """One patient under the practice's former keys and under its new ones."""
+
+    old: bytes
+    new: bytes
+    by_id: bool
+    """Matched by the same id of the same source system; else by the NHS number."""
 
 
 @dataclass
@@ -67,6 +84,16 @@ class Knowledge:
     """Of each patient: what their facts say of an objection, by fact key."""
     persons: dict[bytes, set[bytes]] = field(default_factory=dict)
     """Patients by the keyed hash of their NHS number."""
+    first_generation: int = FIRST_GENERATION
+    """Of patients whom the index has no state of."""
+    pairs: list[Pair] = field(default_factory=list)
+    """Patients who were recognised as those of the former keys."""
+    told: dict[bytes, dict[bytes, Word | None]] = field(default_factory=dict)
+    """Of patients: words that no resource of the submission says (set, or carried over); None for
+    one that is taken back."""
+
+    def state(self, patient: bytes) -> PatientState:
+        return self.patients.get(patient) or PatientState(self.first_generation)
 
 
 @dataclass
@@ -83,6 +110,7 @@ class Plan:
     """By fact key: whose and what it says; None where it says nothing any more."""
     persons: dict[bytes, bytes] = field(default_factory=dict)
     """NHS number hashes by patient."""
+    pairs: list[Pair] = field(default_factory=list)
     objected: list[bytes] = field(default_factory=list)
     """Patients who object from now on: the index forgets what it knows of them."""
     opted_in: list[bytes] = field(default_factory=list)
@@ -96,19 +124,22 @@ class Plan:
     facts: int = 0
 
 
-def fact_hash(practice: str, source: str, fact: Fact) -> bytes:
-    """The index's key of a resource: 16 bytes."""
-    text = f"{practice}\0{source}\0{fact.type}\0".encode() + fact.id
+def fact_hash(practice: str, source: str, fact: Fact, version: int = FIRST_VERSION) -> bytes:
+    """The index's key of a resource under a version of the practice's keys: 16 bytes."""
+    under = "" if version == FIRST_VERSION else f"\0{version}\0"
+    text = f"{under}{practice}\0{source}\0{fact.type}\0".encode() + fact.id
     return hashlib.sha256(text).digest()[:16]
 
 
-def newest_reads(practice: str, source: str, reads: Iterable[Read]) -> dict[bytes, Read]:
+def newest_reads(
+    practice: str, source: str, reads: Iterable[Read], version: int = FIRST_VERSION
+) -> dict[bytes, Read]:
     """Of each resource the version that counts among those of one submission."""
     newest: dict[bytes, Read] = {}
     for read in reads:
         if read.fact is None:
             continue
-        key = fact_hash(practice, source, read.fact)
+        key = fact_hash(practice, source, read.fact, version)
         other = newest.get(key)
         if other is not None and other.fact is not None:
             mine, theirs = (read.fact, read.patients), (other.fact, other.patients)
@@ -119,7 +150,7 @@ def newest_reads(practice: str, source: str, reads: Iterable[Read]) -> dict[byte
 
 
 def make_plan(codes: CodeList, newest: Mapping[bytes, Read], known: Knowledge) -> Plan:
-    plan = Plan(codes.version)
+    plan = Plan(codes.version, pairs=list(known.pairs))
     fresh = _fresh(plan, newest, known)
     _objections(plan, codes, fresh, known)
     outgoing: dict[bytes, list[Fact]] = {}
@@ -141,11 +172,7 @@ def make_plan(codes: CodeList, newest: Mapping[bytes, Read], known: Knowledge) -
 
 
 def _state(plan: Plan, known: Knowledge, patient: bytes) -> PatientState:
-    return plan.patients.get(patient) or _known_state(known, patient)
-
-
-def _known_state(known: Knowledge, patient: bytes) -> PatientState:
-    return known.patients.get(patient, NEW_PATIENT)
+    return plan.patients.get(patient) or known.state(patient)
 
 
 def _fresh(plan: Plan, newest: Mapping[bytes, Read], known: Knowledge) -> dict[bytes, Read]:
@@ -202,11 +229,11 @@ def _same_holders(read: Read, row: Known, known: Knowledge) -> bool:
     fact = read.fact
     wanted = set()
     if fact is not None and fact.body is not None:
-        wanted = {p for p in read.patients if not _known_state(known, p).objected}
+        wanted = {p for p in read.patients if not known.state(p).objected}
     return wanted == {
         holder.patient
         for holder in row.holders
-        if _known_state(known, holder.patient).generation == holder.generation
+        if known.state(holder.patient).generation == holder.generation
     }
 
 
@@ -215,7 +242,7 @@ def _lesser(read: Read, row: Known, known: Knowledge) -> bool:
     current = sorted(
         holder.patient
         for holder in row.holders
-        if _known_state(known, holder.patient).generation == holder.generation
+        if known.state(holder.patient).generation == holder.generation
     )
     return (
         bool(current)
@@ -256,11 +283,25 @@ def _objections(plan: Plan, codes: CodeList, fresh: Mapping[bytes, Read], known:
                 touched[patient] = None
                 after.setdefault(patient, {})[key] = word
                 plan.words[key] = (patient, word)
+    for patient, told in known.told.items():
+        for key, word in told.items():
+            mine = after.setdefault(patient, {})
+            if word is None:
+                mine.pop(key, None)
+                plan.words[key] = None
+            else:
+                mine[key] = word
+                plan.words[key] = (patient, word)
+            touched[patient] = None
+    # who objects, and of whom the log may say otherwise, is told once more
+    touched.update(
+        (who, None) for who, state in known.patients.items() if state.uncertain and state.objected
+    )
     for patient in touched:
         state = _state(plan, known, patient)
         objected = objects(after.get(patient, {}).values())
-        if objected != state.objected:
-            plan.patients[patient] = PatientState(state.generation + 1, objected)
+        if objected != state.objected or state.uncertain:
+            plan.patients[patient] = state.next(objected)
             (plan.objected if objected else plan.opted_in).append(patient)
 
 

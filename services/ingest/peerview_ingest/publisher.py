@@ -17,6 +17,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from peerview_common import cloudevents, metrics
+from peerview_common.changes import MAX_RECORD_BYTES
 from peerview_common.settings import IngestSettings, Mode
 from peerview_common.topics import (
     CHANGES,
@@ -29,6 +30,7 @@ from peerview_common.topics import (
 PROBE_SECONDS: Final = 2.0
 BLOCK_MS: Final = 2_000
 CONNECT_MS: Final = 3_000
+CHANGE_SET: Final = cloudevents.EventType.CHANGES
 
 log = structlog.get_logger("peerview.ingest.publisher")
 
@@ -40,6 +42,10 @@ class BrokerAwayError(Exception):
         super().__init__(reason)
         self.written = written
         self.sent = sent
+
+
+class RecordTooLargeError(Exception):
+    """A record that the log would refuse. It is the record's fault, not the broker's."""
 
 
 class BusyError(Exception):
@@ -60,12 +66,12 @@ class Publisher(Protocol):
         changes: Sequence[bytes],
         practice: str,
         traceparent: str | None,
-        *,
-        event_type: str = cloudevents.EventType.CHANGES,
+        kinds: Sequence[str] | None = None,
     ) -> list[Position]:
-        """Send every record and wait for all acknowledgements. All are of one type.
+        """Send every record, in this order, and wait for all acknowledgements.
 
-        Raises BusyError before anything is sent, BrokerAwayError when one record failed.
+        ``kinds`` gives each record's ``ce_type``; without it all are change sets. Raises BusyError
+        and RecordTooLargeError before anything is sent, BrokerAwayError when one record failed.
         """
 
     def wrong(self) -> str | None:
@@ -110,11 +116,13 @@ class KafkaPublisher:
         changes: Sequence[bytes],
         practice: str,
         traceparent: str | None,
-        *,
-        event_type: str = cloudevents.EventType.CHANGES,
+        kinds: Sequence[str] | None = None,
     ) -> list[Position]:
         total = len(changes)
         size = sum(map(len, changes))
+        if any(len(each) > MAX_RECORD_BYTES for each in changes):
+            # sent, it would fail like a record of which the broker knows nothing
+            raise RecordTooLargeError
         if self._in_flight and self._in_flight + size > self._settings.max_in_flight_bytes:
             raise BusyError("too much awaits acknowledgement")
         producer = self._producer
@@ -123,7 +131,9 @@ class KafkaPublisher:
         self._count(size)
         began = time.perf_counter()
         try:
-            outcomes = await self._send(producer, changes, practice, traceparent, event_type)
+            outcomes = await self._send(
+                producer, changes, kinds or [CHANGE_SET] * total, practice, traceparent
+            )
         finally:
             self._count(-size)
         failed = [error for error in outcomes if isinstance(error, BaseException)]
@@ -145,18 +155,18 @@ class KafkaPublisher:
         self,
         producer: KafkaProducer,
         changes: Sequence[bytes],
+        kinds: Sequence[str],
         practice: str,
         traceparent: str | None,
-        event_type: str,
     ) -> list[Position | BaseException]:
         loop = asyncio.get_running_loop()
         partition = practice_partition(practice, self._settings.partitions)
         waiting: list[asyncio.Future[Position]] = []
-        for value in changes:
+        for value, kind in zip(changes, kinds, strict=True):
             answer: asyncio.Future[Position] = loop.create_future()
             waiting.append(answer)
             headers = cloudevents.headers(
-                event_type,
+                kind,
                 "peerview/ingest",
                 subject=practice,
                 traceparent=traceparent,

@@ -44,6 +44,8 @@ class SubmissionReceipt:
     practice: str
     source: str
     received: int
+    data_through: int = 0
+    """Up to when the feed is known to be whole; not told to the sender."""
     accepted: int = 0
     rejected: int = 0
     dropped: int = 0

@@ -9,31 +9,52 @@ import contextlib
 import hashlib
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, select, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    case,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 
 from peerview_ingest.fhir.objection import Word
+from peerview_ingest.keyring import PracticeKeys
 from peerview_ingest.plan import Holder, Knowledge, Known, PatientState, Plan
 from peerview_ingest.tables import (
+    audit,
+    extract_facts,
     facts,
     idempotency_keys,
     objection_words,
     organisations,
     patients,
+    rekeyed_patients,
     sources,
 )
 
 CHUNK: Final = 500
 """Keys in one IN list: SQLite's oldest limit on parameters is 999."""
 IDEMPOTENCY_MS: Final = 7 * 86_400_000
-_HOLDER: Final = struct.Struct(">16sI")
+SQLITE_WAIT_S: Final = 10
+"""How long a write waits for another process that writes; ``?timeout=`` in the URL goes before."""
+LOCK_TIMEOUT_MS: Final = 30_000
+"""How long a submission waits for its practice's turn on PostgreSQL before it is answered 503."""
+MAX_SUBJECT: Final = 200
+HOLDER: Final = struct.Struct(">16sI")
 
 T = TypeVar("T")
 
@@ -51,8 +72,9 @@ def migrate(engine: Engine) -> None:
 
 def make_engine(url: str) -> Engine:
     if make_url(url).get_backend_name() == "sqlite":
+        wait = float(str(make_url(url).query.get("timeout", SQLITE_WAIT_S)))
         engine = create_engine(
-            url, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": 10}
+            url, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": wait}
         )
 
         @event.listens_for(engine, "connect")
@@ -62,7 +84,12 @@ def make_engine(url: str) -> Engine:
 
         return engine
     return create_engine(
-        url, hide_parameters=True, pool_size=10, max_overflow=60, pool_pre_ping=True
+        url,
+        hide_parameters=True,
+        pool_size=10,
+        max_overflow=60,
+        pool_pre_ping=True,
+        connect_args={"options": f"-c lock_timeout={LOCK_TIMEOUT_MS}", "connect_timeout": 5},
     )
 
 
@@ -109,7 +136,8 @@ class Store:
 
 
 class Turn:
-    """One submission's reads and its one write."""
+    """One submission's reads and its one write. ``keys`` are the practice's; whoever opens the turn
+    looks them up (``key_versions.keys_of``)."""
 
     def __init__(
         self,
@@ -118,30 +146,43 @@ class Turn:
         source: str,
         single_writer: contextlib.AbstractContextManager[Any],
     ) -> None:
-        self._connection = connection
-        self._practice = practice
+        self.connection = connection
+        self.practice = practice
+        self.keys = PracticeKeys()
         self._source = source
         self._single_writer = single_writer
         dialect = connection.engine.dialect.name
         self._insert = (sqlite if dialect == "sqlite" else postgresql).insert
 
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction of its own."""
+        self.connection.rollback()
+        with self._single_writer, self.connection.begin():
+            yield self.connection
+
+    def last_received(self) -> int:
+        """When the practice's last submission was received, in milliseconds; 0 for none."""
+        query = select(func.max(sources.c.data_through)).where(sources.c.practice == self.practice)
+        return self.connection.execute(query).scalar_one() or 0
+
     def organisations(self) -> dict[str, str]:
         """ODS codes of organisations received before, by id."""
         query = select(organisations.c.id, organisations.c.ods).where(
-            organisations.c.practice == self._practice, organisations.c.source == self._source
+            organisations.c.practice == self.practice, organisations.c.source == self._source
         )
-        return {row.id: row.ods for row in self._connection.execute(query)}
+        return {row.id: row.ods for row in self.connection.execute(query)}
 
     def knowledge(
         self, keys: Sequence[bytes], concerned: Iterable[bytes], persons: Iterable[bytes]
     ) -> Knowledge:
         """What the index says about these resources, patients and NHS number hashes."""
-        known = Knowledge()
+        known = Knowledge(first_generation=self.keys.current.first_generation)
         people = set(concerned)
-        ask = self._connection.execute
+        ask = self.connection.execute
         for part in chunks(keys):
             for row in ask(select(facts).where(facts.c.key.in_(part))):
-                holders = tuple(Holder(*each) for each in _HOLDER.iter_unpack(row.holders))
+                holders = tuple(Holder(*each) for each in HOLDER.iter_unpack(row.holders))
                 known.rows[row.key] = Known(
                     row.stamp,
                     row.version,
@@ -157,105 +198,180 @@ class Turn:
             people.update(row.patient for row in ask(words))
         for part in chunks(sorted(people)):
             for row in ask(select(patients).where(patients.c.key.in_(part))):
-                known.patients[row.key] = PatientState(row.generation, row.objected)
+                known.patients[row.key] = PatientState(row.generation, row.objected, row.reserved)
             for row in ask(select(objection_words).where(objection_words.c.patient.in_(part))):
-                word = Word(row.day, row.dissent, row.withdrawn)
+                word = Word(row.day, row.dissent, row.withdrawn, row.kind)
                 known.words.setdefault(row.patient, {})[row.fact] = word
         for part in chunks(sorted(set(persons))):
             query = select(patients.c.key, patients.c.person).where(patients.c.person.in_(part))
             for row in ask(query):
                 known.persons.setdefault(row.person, set()).add(row.key)
-        self._connection.rollback()  # no read transaction stays open while the log is written
+        self.connection.rollback()  # no read transaction stays open while the log is written
         return known
+
+    def reserve(self, plan: Plan) -> None:
+        """Note the generations that are about to be sent: should this be all that is remembered,
+        the next ones go above them."""
+        rows = [self._patient_row(key, None, state) for key, state in plan.patients.items()]
+        if rows:
+            with self.writing():
+                self._upsert(patients, "key", rows, only=("reserved",))
+
+    def list_patients(self, keys: Sequence[bytes]) -> None:
+        """Give patients a row who have none yet."""
+        rows = [self._patient_row(key, None, None) for key in keys]
+        if rows:
+            with self.writing() as connection:
+                connection.execute(self._insert(patients).on_conflict_do_nothing(), rows)
 
     def commit(
         self,
         plan: Plan,
         given: dict[str, str],
-        data_through: int,
+        data_through: int | None,
         answer: "Answer | None" = None,
         also: Callable[[Connection], None] | None = None,
     ) -> None:
-        """Remember what was acknowledged, in one transaction; ``also`` writes in the same one,
-        and nothing of it is remembered where that raises."""
-        self._connection.rollback()
-        with self._single_writer, self._connection.begin():
+        """Remember what was acknowledged, in one transaction. ``data_through`` is None for what
+        says nothing of the feed. ``also`` writes in the same one, and nothing of it is remembered
+        where that raises."""
+        with self.writing():
             if also is not None:
-                also(self._connection)
+                also(self.connection)
             self._forget(plan)
             self._upsert(facts, "key", [self._fact_row(k, r) for k, r in plan.rows.items()])
-            states = {**dict.fromkeys(plan.persons), **plan.patients}
-            self._upsert_patients(plan, states)
+            self._upsert_patients(plan)
             words = [
-                {"fact": key, "patient": said[0], **said[1]._asdict()}
+                {
+                    "fact": key,
+                    "patient": said[0],
+                    "day": said[1].day,
+                    "dissent": said[1].dissent,
+                    "withdrawn": said[1].withdrawn,
+                    "kind": int(said[1].origin),
+                }
                 for key, said in plan.words.items()
                 if said is not None
             ]
             self._upsert(objection_words, "fact", words)
+            pairs = [{**pair._asdict(), "practice": self.practice} for pair in plan.pairs]
+            self._upsert(rekeyed_patients, "old", pairs, only=("new", "by_id"))
             places = [
-                {"practice": self._practice, "source": self._source, "id": key[:200], "ods": ods}
+                {"practice": self.practice, "source": self._source, "id": key[:200], "ods": ods}
                 for key, ods in given.items()
             ]
             self._upsert(organisations, "practice,source,id", places)
-            self._upsert(
-                sources,
-                "practice,source",
-                [
-                    {
-                        "practice": self._practice,
-                        "source": self._source,
-                        "data_through": data_through,
-                        "first_codes": plan.codes,
-                    }
-                ],
-                only=("data_through",),
-            )
+            if data_through is not None:
+                self._sourced(data_through, plan.codes)
             if answer is not None:
                 self._remember(answer)
+
+    def _sourced(self, data_through: int, codes: str) -> None:
+        """A feed is known to be whole up to the latest moment that it ever was."""
+        row = self._insert(sources).values(
+            practice=self.practice,
+            source=self._source,
+            data_through=data_through,
+            first_codes=codes,
+        )
+        later = case(
+            (row.excluded.data_through > sources.c.data_through, row.excluded.data_through),
+            else_=sources.c.data_through,
+        )
+        self.connection.execute(
+            row.on_conflict_do_update(
+                index_elements=["practice", "source"], set_={"data_through": later}
+            )
+        )
 
     def _fact_row(self, key: bytes, row: Known) -> dict[str, Any]:
         return {
             "key": key,
-            "practice": self._practice,
+            "practice": self.practice,
             "stamp": row.stamp,
             "version": row.version,
             "deleted": row.deleted,
             "digest": row.digest,
             "content": row.content,
-            "holders": b"".join(_HOLDER.pack(*holder) for holder in row.holders),
+            "holders": b"".join(HOLDER.pack(*holder) for holder in row.holders),
             "codes": row.codes,
             "raised": row.raised,
+            "key_version": self.keys.current.version,
         }
 
     def _forget(self, plan: Plan) -> None:
-        execute = self._connection.execute
-        for patient in plan.objected:
+        self._forget_facts(plan.objected)
+        gone = [key for key, said in plan.words.items() if said is None]
+        for part in chunks(gone):
+            self.connection.execute(delete(objection_words).where(objection_words.c.fact.in_(part)))
+
+    def _forget_facts(self, of: Iterable[bytes]) -> None:
+        for patient in of:
             after = (int.from_bytes(patient) + 1).to_bytes(len(patient) + 1)[1:]
             rows = facts.c.holders >= patient
             if any(after):
                 rows &= facts.c.holders < after
             # a row that others share stays: it is stale by its generation
-            execute(delete(facts).where(rows & (func.length(facts.c.holders) == _HOLDER.size)))
-        gone = [key for key, said in plan.words.items() if said is None]
-        for part in chunks(gone):
-            execute(delete(objection_words).where(objection_words.c.fact.in_(part)))
+            only = func.length(facts.c.holders) == HOLDER.size
+            self.connection.execute(delete(facts).where(rows & only))
+            self.connection.execute(delete(extract_facts).where(extract_facts.c.patient == patient))
 
-    def _upsert_patients(self, plan: Plan, states: dict[bytes, PatientState | None]) -> None:
-        with_state, person_only = [], []
-        for key, state in states.items():
-            row = {
-                "key": key,
-                "practice": self._practice,
-                "generation": state.generation if state else PatientState().generation,
-                "objected": bool(state and state.objected),
-                "person": plan.persons.get(key),
+    def erase(self, states: Mapping[bytes, PatientState], former: Sequence[bytes]) -> None:
+        """Forget all of these patients but the state that they are in from now on, and of those
+        under former keys that too. An objection stays."""
+        objecting = {key for key, state in states.items() if state.objected}
+        with self.writing() as connection:
+            self._forget_facts(states)
+            forgotten = [*(set(states) - objecting), *former]
+            for part in chunks(forgotten):
+                words = objection_words.c.patient.in_(part)
+                connection.execute(delete(objection_words).where(words))
+            for part in chunks(former):
+                connection.execute(delete(rekeyed_patients).where(rekeyed_patients.c.old.in_(part)))
+                connection.execute(delete(patients).where(patients.c.key.in_(part)))
+            for part in chunks(list(states)):
+                nobody = update(patients).where(patients.c.key.in_(part)).values(person=None)
+                connection.execute(nobody)
+            self._upsert_patients(Plan(patients=dict(states)))
+
+    def note(self, subject: str, action: str, count: int, at: int) -> None:
+        """Keep who asked for how many patients; never for which."""
+        row = {
+            "at": at,
+            "practice": self.practice,
+            "subject": subject[:MAX_SUBJECT],
+            "action": action,
+            "patients": count,
+        }
+        with self.writing() as connection:
+            connection.execute(insert(audit).values(**row))
+
+    def _upsert_patients(self, plan: Plan) -> None:
+        persons = [self._patient_row(key, person, None) for key, person in plan.persons.items()]
+        self._upsert(patients, "key", persons, only=("person",))
+        states = [
+            {
+                **self._patient_row(key, None, state),
+                "generation": state.generation,
+                "objected": state.objected,
             }
-            if state is None:
-                person_only.append(row)
-            else:
-                with_state.append(row)
-        self._upsert(patients, "key", person_only, only=("person",))
-        self._upsert(patients, "key", with_state, only=("generation", "objected"))
+            for key, state in plan.patients.items()
+        ]
+        self._upsert(patients, "key", states, only=("generation", "objected", "reserved"))
+
+    def _patient_row(
+        self, key: bytes, person: bytes | None, state: PatientState | None
+    ) -> dict[str, Any]:
+        """As a patient begins: of the state, what is reserved alone."""
+        return {
+            "key": key,
+            "practice": self.practice,
+            "generation": self.keys.current.first_generation,
+            "objected": False,
+            "reserved": state.reserved if state else 0,
+            "person": person,
+            "key_version": self.keys.current.version,
+        }
 
     def _upsert(
         self, table: Any, keys: str, rows: list[dict[str, Any]], only: Sequence[str] = ()
@@ -268,22 +384,22 @@ class Turn:
         statement = insert.on_conflict_do_update(
             index_elements=names, set_={name: insert.excluded[name] for name in changed}
         )
-        self._connection.execute(statement, rows)
+        self.connection.execute(statement, rows)
 
     def answer(self, key: bytes) -> "Answer | None":
         """What was answered to a request that carried this idempotency key."""
         query = select(idempotency_keys).where(
-            idempotency_keys.c.practice == self._practice, idempotency_keys.c.key == key
+            idempotency_keys.c.practice == self.practice, idempotency_keys.c.key == key
         )
-        row = self._connection.execute(query).first()
-        self._connection.rollback()
+        row = self.connection.execute(query).first()
+        self.connection.rollback()
         return None if row is None else Answer(row.key, row.request, row.status, row.answer, row.at)
 
     def _remember(self, answer: "Answer") -> None:
         old = idempotency_keys.c.at < answer.at - IDEMPOTENCY_MS
-        self._connection.execute(delete(idempotency_keys).where(old))
+        self.connection.execute(delete(idempotency_keys).where(old))
         row = {
-            "practice": self._practice,
+            "practice": self.practice,
             "key": answer.key,
             "request": answer.request,
             "status": answer.status,

@@ -8,13 +8,12 @@ who heard nothing, sends again.
 
 import asyncio
 import contextlib
-import re
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from msgspec import structs
 from sqlalchemy import Connection
@@ -31,9 +30,11 @@ from peerview_common.changes import (
 from peerview_common.codes import CodeList
 from peerview_common.ids import OdsCode
 from peerview_common.settings import IngestSettings
+from peerview_ingest import key_versions, rekeying
 from peerview_ingest.fhir import Feed, HmacKeys, Issue, Outcome, Read, Reader, Receipt
-from peerview_ingest.plan import Plan, make_plan, newest_reads
-from peerview_ingest.publisher import BusyError, Publisher
+from peerview_ingest.keyring import Keyring, PairingKeys
+from peerview_ingest.plan import Knowledge, Plan, make_plan, newest_reads
+from peerview_ingest.publisher import BusyError, Position, Publisher
 from peerview_ingest.receipt import SubmissionReceipt
 from peerview_ingest.store import Answer, Store, Turn
 
@@ -43,8 +44,6 @@ THREADS: Final = 64
 MAX_PARTS: Final = MAX_RECORD_BYTES - 1_000
 """Room for the record's own fields."""
 
-_ORGANISATION_ID = re.compile(r"[A-Za-z0-9._|:/#-]{1,200}", re.ASCII)
-_ODS = re.compile(r"[A-Za-z0-9]{1,20}", re.ASCII)
 T = TypeVar("T")
 
 Also = Callable[[Connection, "Submitted"], None]
@@ -82,8 +81,23 @@ class Submitted:
 
 
 @dataclass
+class Step(Generic[T]):
+    """What a turn hands to the log, and what it does once the log has acknowledged it."""
+
+    records: Sequence[bytes]
+    then: Callable[[list[Position]], T]
+    kinds: Sequence[str] | None = None
+    """The records' event types; without it all are change sets."""
+
+
+@dataclass
+class _Done:
+    submitted: Submitted
+    plan: Plan
+
+
+@dataclass
 class _Prepared:
-    turn: Turn
     plan: Plan
     reads: list[tuple[int | None, Read]]
     organisations: dict[str, str]
@@ -101,14 +115,14 @@ class Ingest:
         codes: CodeList,
         master_key: bytes,
         now: Callable[[], int],
+        previous_key: bytes | None = None,
     ) -> None:
         self.settings = settings
         self.store = store
         self.publisher = publisher
         self.codes = codes
-        self._master = master_key
+        self.keyring = Keyring(master_key, previous_key)
         self._now = now
-        self._keys: dict[str, HmacKeys] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._last: dict[str, int] = {}
         self._held = 0
@@ -139,14 +153,20 @@ class Ingest:
         submission: str | None = None,
         remember: Callable[[Submitted], Answer] | None = None,
         also: Also | None = None,
+        through: int | None = None,
     ) -> Submitted:
         """Take one submission, or one group of a longer one; ``beat`` sends one though it is empty.
+
+        ``through`` is when the feed is known to be whole up to, where that is not now: the day of a
+        drop, in milliseconds UTC.
 
         ``size`` is its bytes as received, held until it is done: bounded, or BusyError.
         Raises RefusedError and TooLargeError (``atomic`` alone), and the publisher's errors.
         """
         with self._hold(size):
-            return await self._take(sender, reading, atomic, beat, submission, remember, also)
+            return await self._take(
+                sender, reading, atomic, beat, submission, remember, also, through
+            )
 
     @contextlib.contextmanager
     def _hold(self, size: int) -> Iterator[None]:
@@ -167,54 +187,86 @@ class Ingest:
         submission: str | None,
         remember: Callable[[Submitted], Answer] | None,
         also: Also | None,
+        through: int | None,
     ) -> Submitted:
-        async with self._locks[sender.practice]:
-            received = max(self._now(), self._last.get(sender.practice, 0) + 1)
-            self._last[sender.practice] = received
+        def work(turn: Turn, received: int) -> Step[_Done]:
             receipt = SubmissionReceipt(
                 submission or str(uuid.uuid4()), sender.practice, sender.source, received
             )
-            stack = contextlib.ExitStack()
-            try:
-                ready = await self.in_thread(
-                    lambda: self._prepare(stack, sender, reading, receipt, atomic, beat)
-                )
-                if ready.records:
-                    receipt.positions = await self.publisher.publish(
-                        ready.records, sender.practice, sender.traceparent
-                    )
+            receipt.data_through = received if through is None else min(received, through)
+            ready = self._prepare(turn, sender, reading, receipt, atomic, beat)
+
+            def commit(positions: list[Position]) -> _Done:
+                receipt.positions = positions
+                if positions:
                     self._alive[(sender.practice, sender.source)] = received
                 submitted = Submitted(receipt, ready.reads)
                 answer = remember(submitted) if remember else None
+                turn.commit(
+                    ready.plan,
+                    ready.organisations,
+                    receipt.data_through,
+                    answer,
+                    (lambda connection: also(connection, submitted)) if also else None,
+                )
+                return _Done(submitted, ready.plan)
 
-                def commit() -> None:
-                    ready.turn.commit(
-                        ready.plan,
-                        ready.organisations,
-                        received,
-                        answer,
-                        (lambda connection: also(connection, submitted)) if also else None,
+            return Step(ready.records, commit)
+
+        done = await self.in_turn(sender, work)
+        _count(done.submitted.reads, done.plan)
+        return done.submitted
+
+    async def in_turn(self, sender: Sender, work: Callable[[Turn, int], Step[T]]) -> T:
+        """Work on a practice while nobody else does. ``work`` gets the practice's turn and the time
+        in milliseconds; its records go to the log, and once all are acknowledged its ``then`` runs,
+        whose result is returned. Both run beside the event loop.
+
+        A turn that has begun comes to its end, though the caller has gone: a thread that works on
+        it cannot be called back."""
+        turn = asyncio.ensure_future(self._turn(sender, work))
+        turn.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return await asyncio.shield(turn)
+
+    async def _turn(self, sender: Sender, work: Callable[[Turn, int], Step[T]]) -> T:
+        async with self._locks[sender.practice]:
+            stack = contextlib.ExitStack()
+
+            def begin() -> Step[T]:
+                turn = stack.enter_context(self.store.turn(sender.practice, sender.source))
+                # another replica's clock may go ahead of this one's
+                last = max(self._last.get(sender.practice, 0), turn.last_received())
+                received = self._last[sender.practice] = max(self._now(), last + 1)
+                return work(turn, received)
+
+            def end(step: Step[T], positions: list[Position]) -> T:
+                result = step.then(positions)
+                stack.close()
+                return result
+
+            try:
+                step = await self.in_thread(begin)
+                positions: list[Position] = []
+                if step.records:
+                    positions = await self.publisher.publish(
+                        step.records, sender.practice, sender.traceparent, step.kinds
                     )
-                    stack.close()
-
-                await self.in_thread(commit)
+                return await self.in_thread(lambda: end(step, positions))
             except BaseException:
                 await asyncio.shield(self.in_thread(stack.close))
                 raise
-        _count(ready.reads, ready.plan)
-        return submitted
 
     def _prepare(
         self,
-        stack: contextlib.ExitStack,
+        turn: Turn,
         sender: Sender,
         reading: Reading,
         receipt: SubmissionReceipt,
         atomic: bool,
         beat: bool,
     ) -> _Prepared:
-        turn = stack.enter_context(self.store.turn(sender.practice, sender.source))
-        reads = reading(self._reader(sender, receipt.received, turn.organisations()))
+        keys = self.keys_of(turn, receipt.received)
+        reads = reading(self._reader(sender, keys, receipt.received, turn.organisations()))
         refused = [
             issue
             for _, read in reads
@@ -224,13 +276,18 @@ class Ingest:
         ]
         if atomic and refused:
             raise RefusedError(refused)
-        newest = newest_reads(sender.practice, sender.source, (read for _, read in reads))
+        version = turn.keys.current.version
+        newest = newest_reads(sender.practice, sender.source, (read for _, read in reads), version)
         known = turn.knowledge(
             list(newest),
             (patient for read in newest.values() for patient in read.patients),
             (read.person for read in newest.values() if read.person is not None),
         )
+        if isinstance(keys, PairingKeys):
+            recognise(turn, keys, newest.values(), known)
         plan = make_plan(self.codes, newest, known)
+        if turn.keys.former is not None and plan.objected:
+            key_versions.object_formerly(turn, plan)
         _tell(receipt, reads, plan)
         alive = self._alive.get((sender.practice, sender.source), 0)
         taken = any(read.outcome is not Outcome.REJECTED for _, read in reads)
@@ -239,15 +296,24 @@ class Ingest:
         sets = list(change_sets(self._change_set(sender, receipt), plan.changes, beat=beat))
         if atomic and len(sets) > 1:
             raise TooLargeError
-        return _Prepared(turn, plan, reads, _organisations(reads), [encode(each) for each in sets])
+        turn.reserve(plan)
+        places = _organisations(keys, sender.practice, reads)
+        return _Prepared(plan, reads, places, [encode(each) for each in sets])
 
-    def _reader(self, sender: Sender, received: int, organisations: dict[str, str]) -> Reader:
-        keys = self._keys.get(sender.practice)
-        if keys is None:
-            keys = self._keys[sender.practice] = HmacKeys(self._master, sender.practice)
+    def keys_of(self, turn: Turn, now: int) -> HmacKeys:
+        """What the practice's submissions are pseudonymised with: ``PairingKeys`` during a
+        re-keying. Raises ForeignKeysError."""
+        current, former = key_versions.keys_of(turn, self.keyring.fingerprint, now)
+        if former is None:
+            return self.keyring.keys(turn.practice, current)
+        return self.keyring.pairing(turn.practice, current, former)
+
+    def _reader(
+        self, sender: Sender, keys: HmacKeys, received: int, organisations: dict[str, str]
+    ) -> Reader:
         feed = Feed(sender.practice, sender.source, sender.source in self.settings.register_all)
         clock = Receipt(received, self.settings.max_future_hours)
-        return Reader(self.codes, feed, keys, clock, organisations)
+        return Reader(self.codes, feed, keys, clock, _Organisations(keys, organisations))
 
     def _change_set(self, sender: Sender, receipt: SubmissionReceipt) -> ChangeSet:
         return ChangeSet(
@@ -256,10 +322,19 @@ class Ingest:
             source=sender.source,
             submission=receipt.submission,
             received=receipt.received,
-            data_through=receipt.received,
+            data_through=receipt.data_through,
             codes=self.codes.version,
             patients=[],
         )
+
+
+def recognise(turn: Turn, keys: PairingKeys, reads: Iterable[Read], known: Knowledge) -> None:
+    """Find out which of these patients are patients of the former keys, and what those said."""
+    assert turn.keys.former is not None  # noqa: S101 - there are no PairingKeys otherwise
+    looked_for = rekeying.candidates(keys, reads)
+    former = key_versions.former_patients(turn, turn.keys.former.version, looked_for)
+    known.pairs = rekeying.match(looked_for, former)
+    known.told = rekeying.carried(known.pairs, former)
 
 
 def change_sets(
@@ -289,14 +364,26 @@ def _pieces(change: PatientChange) -> Iterator[PatientChange]:
         yield from _pieces(structs.replace(change, facts=facts))
 
 
-def _organisations(reads: Sequence[tuple[int | None, Read]]) -> dict[str, str]:
-    """ODS codes to remember; ids and codes that are none are not kept."""
+class _Organisations(dict[str, str]):
+    """Organisations by the ids that the index keeps, looked up by the ids that senders give."""
+
+    def __init__(self, keys: HmacKeys, kept: Mapping[str, str]) -> None:
+        super().__init__(kept)
+        self._keys = keys
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return super().get(self._keys.fact_id(key), default)
+
+
+def _organisations(
+    keys: HmacKeys, practice: OdsCode, reads: Sequence[tuple[int | None, Read]]
+) -> dict[str, str]:
+    """What to remember of organisations: their ids, keyed where a person's could show through, and
+    of their ODS codes whether it is the practice's own."""
     return {
-        read.organisation[0]: read.organisation[1]
+        keys.fact_id(read.organisation[0]): practice if read.organisation[1] == practice else ""
         for _, read in reads
         if read.organisation is not None
-        and _ORGANISATION_ID.fullmatch(read.organisation[0])
-        and _ODS.fullmatch(read.organisation[1])
     }
 
 

@@ -49,7 +49,7 @@ _EVENTS = [
 ]
 
 
-def _coded(day: int, found: int | str, kind: ResourceType, name: str, stamp: int) -> Fact:
+def coded(day: int, found: int | str, kind: ResourceType, name: str, stamp: int) -> Fact:
     body = Coded(day, 0, (found,), None, Unit.ABSENT, None, ())
     return Fact(kind, pack_id(name), stamp, 1, "", False, body)
 
@@ -89,10 +89,10 @@ def history(random: Random, facts: int, *, stamp: int = 0) -> list[Fact]:
         match random.randrange(4):
             case 0:
                 kind, chosen = ResourceType.CONDITION, random.choice(_DIAGNOSES)
-                found.append(_coded(when - 700, chosen, kind, f"c{n}", stamp))
+                found.append(coded(when - 700, chosen, kind, f"c{n}", stamp))
             case 1:
                 kind, chosen = ResourceType.MEDICATION_REQUEST, random.choice(_EVENTS)
-                found.append(_coded(when, chosen, kind, f"m{n}", stamp))
+                found.append(coded(when, chosen, kind, f"m{n}", stamp))
             case 2:
                 found.append(blood_pressure(when, random.randrange(110, 170), f"b{n}", stamp))
             case _:

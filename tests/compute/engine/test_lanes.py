@@ -1,62 +1,12 @@
 """A lane tells truly what is acknowledged, whatever is put in meanwhile."""
 
 import asyncio
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from peerview_compute.engine.lanes import Item, Lane, Later, SendFailed
 from peerview_compute.engine.tail import Tail
-
-
-class Batch:
-    """Takes ``room`` records."""
-
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.records: list[tuple[bytes, bytes]] = []
-
-    def append(self, *, timestamp: None, key: bytes, value: bytes, headers: Any) -> object:
-        if len(self.records) == self.room:
-            return None
-        self.records.append((key, value))
-        return object()
-
-    def record_count(self) -> int:
-        return len(self.records)
-
-    def close(self) -> None:
-        pass
-
-
-class Producer:
-    """Acknowledges when told to."""
-
-    def __init__(self, room: int = 100) -> None:
-        self.room = room
-        self.sent: list[list[tuple[bytes, bytes]]] = []
-        self.futures: list[asyncio.Future[Any]] = []
-        self.offset = 0
-
-    def create_batch(self) -> Batch:
-        return Batch(self.room)
-
-    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> Any:
-        self.sent.append(batch.records)
-        self.futures.append(asyncio.get_running_loop().create_future())
-        return self.futures[-1]
-
-    async def acknowledge(self) -> None:
-        count = len(self.sent[-1])
-        self.futures[-1].set_result(SimpleNamespace(offset=self.offset))
-        self.offset += count
-        await settle()
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
+from tests.compute.engine.seam import Producer, settle
 
 
 def lane(

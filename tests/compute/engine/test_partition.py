@@ -9,8 +9,9 @@ from random import Random
 
 import pytest
 
-from peerview_common.changes import PatientChange
+from peerview_common.changes import PatientChange, PracticeRekeying
 from peerview_common.codes import CodeList, Row, shipped
+from peerview_common.days import day_text
 from peerview_common.snapshots import contributions, decode_body, origin_hash
 from peerview_common.values import decode_value
 from peerview_compute.engine.partition import Partition
@@ -81,17 +82,68 @@ def test_nothing_is_evaluated_before_the_first_tick_and_everything_at_it() -> No
     assert partition.tick(DAY - 1, 4) is None
 
 
-def test_a_practice_is_not_published_while_its_tick_is_under_way() -> None:
+def days(partition: Partition) -> set[str]:
+    return {
+        decode_value(write.value).as_of for write in partition.values(partition.practice("A99090"))
+    }
+
+
+def test_a_practice_stays_at_its_day_until_its_tick_is_through() -> None:
     partition = filled(30)
     practice = partition.practice("A99090")
-    assert len(partition.values(practice)) == 12
+    before = partition.values(practice)
+    assert days(partition) == {day_text(DAY)}
     partition.tick(DAY + 300, 9)
-    assert partition.values(practice) == []
+    assert partition.values(practice) == before
     writes, finished, _ = partition.work(until=0.0)
-    assert finished is None
-    assert len(writes) <= 1
+    assert (writes, finished) == ([], None)
+    assert partition.values(practice) == before
+    assert practice.tally == expected(partition, DAY)
     settle(partition)
-    assert len(partition.values(practice)) == 12
+    assert days(partition) == {day_text(DAY + 300)}
+    assert practice.tally == expected(partition, DAY + 300)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_comes_in_the_middle_of_ticks_is_counted_at_once_and_not_lost(seed: int) -> None:
+    """Changes, foreign records and further ticks between the slices of a tick."""
+    random = Random(seed)
+    partition, other = filled(25, seed=seed), filled(25, seed=seed)
+    practice = partition.practice("A99090")
+    for offset in range(9, 40):
+        if random.random() < 0.4:
+            partition.tick(int(partition.as_of or 0) + random.randrange(1, 120), offset)
+        who = patient_key(random.randrange(30))
+        change = PatientChange(who, 0, False, history(random, 3, stamp=offset))
+        if random.random() < 0.6:
+            partition.apply(practice, change)
+        else:
+            write = other.apply(other.practice("A99090"), change)
+            assert write is not None
+            partition.absorb(*write)
+        if random.random() < 0.15:
+            partition.rekey(practice, who, patient_key(100 + offset), "")
+        assert practice.day is not None
+        assert practice.tally == expected(partition, practice.day)
+        for _ in range(random.randrange(8)):
+            partition.work(until=0.0)
+    settle(partition)
+    assert partition.as_of is not None
+    assert practice.tally == expected(partition, partition.as_of)
+    assert days(partition) == {day_text(partition.as_of)}
+
+
+def test_between_two_days_recovery_finds_a_practice_silent_and_brings_it_on() -> None:
+    partition = filled(30)
+    partition.tick(DAY + 200, 9)
+    read = PartitionStates(0, CORE, new_store())
+    for key, value in partition.states.records():
+        read.read(key, value)
+    again = Partition(read, CORE)
+    assert again.values(again.practice("A99090")) == []
+    settle(again)
+    settle(partition)
+    assert again.values(again.practice("A99090")) == partition.values(partition.practice("A99090"))
 
 
 def test_recovery_counts_the_caches_and_evaluates_nobody() -> None:
@@ -139,6 +191,16 @@ def test_absorbing_a_foreign_record_moves_the_tally_by_what_it_adds() -> None:
     assert partition.absorb(write.key, write.value) == (back, None)
 
 
+def test_a_foreign_marker_of_a_later_day_begins_that_day() -> None:
+    partition = filled(10)
+    later = encode(Marker(as_of=DAY + 90, ticked=7))
+    partition.absorb(b"!0", later)
+    assert not partition.settled
+    settle(partition)
+    assert partition.practice("A99090").tally == expected(partition, DAY + 90)
+    assert days(partition) == {day_text(DAY + 90)}
+
+
 def test_a_snapshot_adds_up_to_the_tally_of_its_day() -> None:
     partition = filled(30)
     partition.tick(DAY + 90, 7)
@@ -161,6 +223,26 @@ def test_a_rekeyed_patient_counts_once_under_the_origin_of_old() -> None:
     assert len(writes) == 2
     assert partition.values(practice) == before
     assert partition.rekey(practice, patient_key(77), patient_key(78), "") == []
+
+
+def test_a_practice_that_is_re_keyed_is_held_through_a_restart() -> None:
+    partition = filled(6)
+    practice = partition.practice("A99090")
+    begun, ended = (PracticeRekeying("r", "A99090", 2, over, 0) for over in (False, True))
+    before = list(partition.values(practice))
+    partition.note(practice, Notes().after_rekeying(begun))
+    assert {decode_value(write.value).state for write in partition.values(practice)} == {"rekeying"}
+    body = decode_body(next(filter(None, partition.snapshot(practice, DAY, KEY))))
+    assert set(body.states.values()) == {"rekeying"}
+    read = PartitionStates(0, CORE, new_store())
+    for key, value in partition.states.records():
+        read.read(key, value)
+    again = Partition(read, CORE)
+    settle(again)
+    practice = again.practice("A99090")
+    assert {decode_value(write.value).state for write in again.values(practice)} == {"rekeying"}
+    again.note(practice, Notes().after_rekeying(ended))
+    assert list(again.values(practice)) == before
 
 
 def listed(*more: Row) -> Core:

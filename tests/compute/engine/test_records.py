@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peerview_common.changes import PracticeRekeying
 from peerview_compute.engine.records import (
     Marker,
     Notes,
@@ -31,6 +32,8 @@ notes = st.builds(
     first=st.dictionaries(st.sampled_from("abc"), st.integers(0, 9)),
     kept=st.dictionaries(st.sampled_from("abc"), st.integers(0, 9)),
     lost=st.dictionaries(st.sampled_from("abc"), st.integers(0, 9)),
+    rekeying=st.integers(0, 3),
+    rekeyed=st.integers(0, 3),
 )
 
 
@@ -84,3 +87,15 @@ def test_what_is_no_record_is_refused() -> None:
     with pytest.raises(UnreadableRecord):
         split_patient_key(b"A99001")
     assert split_patient_key(patient_key("A99001", b"\x07" * 16)) == ("A99001", b"\x07" * 16)
+
+
+@given(notes, st.integers(1, 4))
+def test_a_practice_is_held_from_the_beginning_of_a_re_keying_to_its_end(
+    known: Notes, version: int
+) -> None:
+    begun = PracticeRekeying("b", "A99001", version, False, 0)
+    ended = PracticeRekeying("e", "A99001", version, True, 1)
+    assert known.after_rekeying(begun).held == (known.rekeyed < max(version, known.rekeying))
+    over = known.after_rekeying(begun).after_rekeying(ended)
+    assert not over.held or known.rekeying > version
+    assert over.after_rekeying(begun) == over, "the same event again begins nothing"

@@ -10,6 +10,7 @@ from peerview_compute.engine.stores import (
     StateStore,
     UnusableStore,
     check_setting,
+    is_packed,
     state_store,
 )
 
@@ -51,6 +52,26 @@ def test_a_partition_that_comes_again_is_empty(store: StateStore) -> None:
     first.close()
     assert len(store.partition(3).practice("A99001")) == 0
     assert dict(store.partition(4).practice("A99001").items()) == {}
+
+
+def test_states_not_written_lately_are_packed_and_read_as_they_were() -> None:
+    partition = MemoryStore(fresh=3).partition(0)
+    one, other = partition.practice("A99001"), partition.practice("A99002")
+    states = {bytes([n]) * 16: b"\x96" + bytes([n]) * 900 for n in range(10)}
+    for place, (key, state) in enumerate(states.items()):
+        (one if place % 2 else other)[key] = state
+    kept = [key for p in (one, other) for key, held in p.states.items() if not is_packed(held)]
+    assert sorted(kept) == sorted(states)[-3:]
+    assert sum(len(held) for p in (one, other) for held in p.states.values()) < 3 * 901 + 7 * 60
+    assert {**dict(one.items()), **dict(other.items())} == states
+    assert all((one.get(key) or other.get(key)) == state for key, state in states.items())
+    first = min(other)
+    other[first] = b"\x96new"
+    assert (other[first], is_packed(other.states[first])) == (b"\x96new", False)
+    del other[first]
+    for key, state in states.items():
+        one[key] = state
+    assert {key: one[key] for key in states} == states
 
 
 def test_what_a_dead_worker_left_is_deleted(tmp_path: Path) -> None:

@@ -86,7 +86,9 @@ def test_counts_are_those_of_the_core_over_all_patients(feed: Feed, log: Log, st
     assert header(state.headers, "ce_type") == EventType.STATE
     assert {header(state.headers, name) for name in ("ce_id", "traceparent")} & {None} == set()
     assert all(record.partition == feed.partition_of("A99091") for record in [state])
-    assert worker.metric("peerview_compute_records_total") == 42
+    wait_until(
+        lambda: worker.metric("peerview_compute_records_total") == 42, "all records in the metrics"
+    )
     assert worker.stop() == 0
 
 

@@ -1,17 +1,10 @@
 """A compute worker as its own process, and what can be seen of it from outside."""
 
-import json
-import os
+import functools
 import re
-import signal
-import subprocess
-import sys
-import threading
-import time
 import urllib.error
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +16,23 @@ from peerview_common.snapshots import SnapshotChunk, decode_chunk
 from peerview_common.topics import Topic
 from peerview_common.values import IndicatorValue, decode_value
 from peerview_compute.model.core import Core, shipped_definitions
+from tests.support import waiting
+from tests.support.processes import Service
 
 CORE = Core(shipped_definitions())
 SNAPSHOT_KEY = bytes(range(16))
 PATIENCE_S = 120.0
 
 
-def wait_until(met: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> Any:
-    """Ask until the answer is true; returns it."""
-    end = time.monotonic() + seconds
-    while True:
-        found = met()
-        if found:
-            return found
-        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        threading.Event().wait(0.05)
+wait_until = functools.partial(waiting.wait_until, seconds=PATIENCE_S)
+"""With the patience that a rebalance on a busy machine needs."""
 
 
-class Worker:
-    """``python -m peerview_compute``; only this process is ever signalled."""
+class Worker(Service):
+    """``python -m peerview_compute``."""
 
     def __init__(self, bootstrap: str, prefix: str, partitions: int, folder: Path, **over: str):
-        env = os.environ | {
+        settings = {
             "PEERVIEW_KAFKA": bootstrap,
             "PEERVIEW_TOPIC_PREFIX": prefix,
             "PEERVIEW_PARTITIONS": str(partitions),
@@ -53,31 +41,8 @@ class Worker:
             "PEERVIEW_SESSION_TIMEOUT_S": "4",
             "PEERVIEW_HEARTBEAT_S": "0.5",
             "PEERVIEW_LOG_LEVEL": "info",
-            **over,
         }
-        self.lines: list[dict[str, Any]] = []
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "peerview_compute"],
-            env=env,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            try:
-                self.lines.append(json.loads(line))
-            except ValueError:
-                self.lines.append({"event": line.rstrip()})
-
-    def said(self, event: str) -> list[dict[str, Any]]:
-        return [line for line in list(self.lines) if line.get("event") == event]
+        super().__init__("peerview_compute", settings | over, folder)
 
     @property
     def port(self) -> int:
@@ -100,25 +65,6 @@ class Worker:
     def until_ready(self) -> "Worker":
         wait_until(lambda: self.alive and self.get("/health/ready")[0] == 200, "ready")
         return self
-
-    @property
-    def alive(self) -> bool:
-        code = self.process.poll()
-        assert code is None, f"ended with {code}: {self.lines[-5:]}"
-        return True
-
-    def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def stop(self) -> int:
-        """In order; the exit code."""
-        self.signal(signal.SIGTERM)
-        return self.process.wait(40)
-
-    def kill(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(20)
 
 
 class Log:
@@ -201,13 +147,13 @@ def until_counts(log: Log, expected: Counts, as_of: str, seconds: float = PATIEN
         last = log.values()
         return counts_of(last) == expected and {v.as_of for v in last.values()} == {as_of}
 
-    try:
-        wait_until(met, "the expected counts", seconds)
-    except AssertionError:
+    def differences() -> str:
         found = counts_of(last)
         keys = sorted(expected.keys() | found.keys())
         wrong = {
             k: (expected.get(k), found.get(k)) for k in keys if expected.get(k) != found.get(k)
         }
         days = {value.as_of for value in last.values()}
-        raise AssertionError(f"{len(wrong)} of {len(keys)} differ, as of {days}: {wrong}") from None
+        return f"{len(wrong)} of {len(keys)} differ (expected, found), as of {days}: {wrong}"
+
+    wait_until(met, "the expected counts", seconds=seconds, last=differences)

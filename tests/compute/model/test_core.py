@@ -8,11 +8,13 @@ from hypothesis import given
 
 from peerview_common.changes import PatientChange
 from peerview_common.codes import shipped
+from peerview_common.days import date_of
 from peerview_common.facts import Fact
 from peerview_compute.model import state as states
 from peerview_compute.model.calendar import NEVER, lapse
 from peerview_compute.model.core import Applied, Core, Tally
 from peerview_compute.model.definitions import DefinitionSet
+from peerview_compute.model.evaluate import PRUNE_EVERY
 from peerview_compute.model.status import Contributions
 from tests.compute.model.facts_of import (
     CORE,
@@ -364,20 +366,72 @@ def stamped(fact: Fact, on: str) -> Fact:
     return Fact(fact.type, fact.id, day(on) * DAY_MILLIS, 1, "", False, fact.body)
 
 
+def goes_on(fact: Fact, stored: bytes, since: int) -> int:
+    """The first day from ``since`` on that finds the fact gone."""
+    return next(
+        on for on in range(since, since + 500) if fact not in CORE.facts(refreshed(stored, on))
+    )
+
+
+def refreshed(stored: bytes, on: int) -> bytes:
+    return CORE.refresh(stored, on).stored
+
+
 def test_a_fact_that_counts_in_windows_only_goes_13_months_after_the_longest() -> None:
     invited = stamped(coded("HYPINVITE_COD", "2020-03-31"), "2020-03-31")
-    gone = lapse(day("2020-03-31"), 12 + 13)
-    stored = CORE.apply(None, change([*HYPERTENSIVE, invited]), gone - 1).stored
+    old = lapse(day("2020-03-31"), 12 + 13)
+    stored = CORE.apply(None, change([*HYPERTENSIVE, invited]), old - 1).stored
     assert invited in CORE.facts(stored)
-    assert CORE.peek(stored).next_change <= gone
-    assert invited not in CORE.facts(CORE.refresh(stored, gone).stored)
+    gone = goes_on(invited, stored, old - 1)
+    assert old <= gone < old + PRUNE_EVERY
+    assert CORE.peek(refreshed(stored, gone - 1)).next_change <= gone
 
 
 def test_a_fact_recorded_late_stays_13_months_after_its_stamp() -> None:
     invited = stamped(coded("HYPINVITE_COD", "2010-03-31"), "2024-06-01")
     stored = CORE.apply(None, change([*HYPERTENSIVE, invited]), day("2025-06-30")).stored
     assert invited in CORE.facts(stored)
-    assert invited not in CORE.facts(CORE.refresh(stored, day("2025-07-01")).stored)
+    old = day("2025-07-01")
+    assert old <= goes_on(invited, stored, old - 1) < old + PRUNE_EVERY
+
+
+def test_the_old_facts_of_a_patient_go_together_and_those_of_others_on_other_days() -> None:
+    first = day("2020-01-01")
+    contacts = [
+        stamped(contact(on), date_of(on).isoformat()) for on in range(first, first + 240, 8)
+    ]
+    begins = lapse(first, 12 + 13)
+    phases = set()
+    for name in "abcdefgh":
+        stored = CORE.apply(None, change([person(id=name), *contacts]), begins - 1).stored
+        goes = []
+        for on in range(begins - 1, begins + 320):
+            left = len(CORE.facts(stored))
+            stored = refreshed(stored, on)
+            goes += [on] * (left - len(CORE.facts(stored)))
+        assert len(goes) == len(contacts)
+        assert len(set(goes)) <= 5
+        assert len({on % PRUNE_EVERY for on in goes}) == 1
+        phases.add(goes[0] % PRUNE_EVERY)
+    assert len(phases) > 4
+
+
+def test_what_goes_of_somebody_without_a_patient_would_go_with_any() -> None:
+    met = stamped(contact("2020-01-01"), "2020-01-01")
+    alone = CORE.apply(None, change([met]), day("2022-01-01")).stored
+    gone = goes_on(met, alone, day("2022-01-01"))
+    assert gone == lapse(day("2020-01-01"), 12 + 13) + PRUNE_EVERY
+    for name in "abcdefgh":
+        known = CORE.apply(None, change([met, person(id=name)]), day("2022-01-01")).stored
+        assert goes_on(met, known, day("2022-01-01")) <= gone
+
+
+def test_a_patient_who_comes_late_takes_the_pruning_days_along() -> None:
+    met = stamped(contact("2020-01-01"), "2020-01-01")
+    begun = CORE.apply(None, change([met]), day("2020-02-01")).stored
+    late = CORE.apply(begun, change([person()]), day("2022-01-01")).stored
+    at_once = CORE.apply(None, change([met, person()]), day("2022-01-01")).stored
+    assert late == at_once
 
 
 def test_what_counts_however_old_it_is_stays() -> None:
@@ -439,6 +493,23 @@ def test_a_tally_is_the_sum_of_what_is_counted() -> None:
     assert (counts.denominator, counts.numerator, counts.met, counts.miss) == (1, 1, 1, 0)
     tally.replace(steps[-1].after, CORE.all_out)
     assert tally.is_zero
+
+
+@given(histories())
+@quick(60)
+def test_counting_cells_is_adding_contributions(history: History) -> None:
+    facts = [fact for _, fact in history.versions]
+    for stored in (
+        CORE.apply(None, change(facts), LAST_DAY).stored,
+        CORE.apply(None, change(facts), None).stored,
+    ):
+        peek = CORE.peek(stored)
+        added, counted = CORE.tally(), CORE.tally()
+        added.add(peek.contributions)
+        counted.count(peek.cells)
+        assert counted == added
+        counted.count(peek.cells, -1)
+        assert counted.is_zero
 
 
 def test_a_patient_whom_nothing_awaits_is_never_due() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peerview_common.facts import Fact
+from peerview_common.facts import Fact, ResourceType
 from peerview_compute.model import state as states
 from peerview_compute.model.state import Cache, Cell, PatientState, UnreadableState
 from tests.compute.model.facts_of import coded, person, void
@@ -110,3 +110,13 @@ def test_bytes_that_are_no_state_are_refused() -> None:
             states.decode(data)
         with pytest.raises(UnreadableState):
             states.decode_header(data)
+
+
+def test_resources_of_one_id_are_told_apart_by_type_and_source() -> None:
+    one = coded("HYP_COD", "2025-01-01", id="same", kind=ResourceType.CONDITION)
+    kin = coded("HYP_COD", "2025-01-01", id="same", kind=ResourceType.OBSERVATION)
+    foreign = msgspec.structs.replace(one, source="elsewhere")
+    newer = msgspec.structs.replace(kin, stamp=kin.stamp + 1)
+    assert states.unite([], [kin, one, foreign]).facts == [one, kin, foreign]
+    assert states.unite([one], [kin, foreign]) == ([one, kin, foreign], [kin, foreign], [])
+    assert states.unite([one, kin], [newer, one]) == ([one, newer], [newer], [kin])

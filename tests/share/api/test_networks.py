@@ -160,6 +160,19 @@ def test_waiting_for_a_backfill_is_not_applicable(world):
     assert cell(world.peers(A), B)["state"] == "not-applicable"
 
 
+def test_while_a_practice_is_re_keyed_its_cells_stay_as_they_were(world):
+    held = {"states": {"bp-htn-u80": "rekeying"}}
+    world.agree(document(A, B))
+    world.release({A: cells_of(40), B: cells_of(50)}, **held)
+    assert cell(world.peers(A), B)["state"] == "not-submitted"
+    world.release({A: cells_of(40), B: cells_of(50)})
+    world.release({A: cells_of(40), B: cells_of(80)}, **held)
+    found = cell(world.peers(A), B)
+    assert (found["state"], found["numerator"]) == ("carried-forward", 50)
+    world.release({A: cells_of(40), B: cells_of(80)})
+    assert cell(world.peers(A), B)["numerator"] == 80
+
+
 def test_a_silent_feed_is_not_released(world):
     world.agree(document(A, B))
     world.release({A: cells_of(40), B: cells_of(50)})

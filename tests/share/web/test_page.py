@@ -48,6 +48,17 @@ def test_live_and_released_stand_side_by_side(shown):
     assert "Periods are shortened" in text
 
 
+def test_a_figure_that_is_held_is_not_shown(shown):
+    for state, words in (
+        ("rekeying", "Your patients are getting new pseudonyms"),
+        ("awaiting-backfill", "Waiting for a full submission"),
+    ):
+        shown.share.figures.put(live_value(A, state=state))
+        text = text_of(shown.client.get("/"))
+        assert words in text
+        assert "68.2%" not in text
+
+
 def test_the_comparison_shows_the_own_released_figure_not_the_live_one(shown):
     page = shown.client.get("/").text
     own, _ = re.findall(r'<tr class="own">.*?</tr>', page, re.DOTALL)

@@ -6,6 +6,7 @@ from typing import Final
 from peerview_tools.bench import (
     bulk_memory,
     core,
+    extracts,
     faust_table,
     flat,
     freshness,
@@ -22,6 +23,10 @@ MEASURES: Final = (
     Measure(
         "core", "the pure core, one thread: 12 indicators, 10 facts a patient, states of 40",
         "facts/s", 40_000, "at least", core.run,
+    ),
+    Measure(
+        "extracts", "ingest, a GP system's daily files: from bytes to index and log",
+        "rows/s", 5_000, "at least", extracts.run,
     ),
     Measure(
         "worker", "the whole worker over the real broker, beside the pure core",

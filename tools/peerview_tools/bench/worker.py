@@ -7,7 +7,7 @@ from peerview_tools.bench.surroundings import Surroundings, Topics
 
 SHAPES = (50, 5)
 """Patients of a change set: a nightly extract's, and a busy hour's."""
-_SIZES = {"full": (1000, 6, 3), "quick": (500, 4, 1), "tiny": (20, 2, 1)}
+_SIZES = {"full": (1000, 15, 3), "quick": (500, 4, 1), "tiny": (20, 2, 1)}
 
 
 def start(place: Topics, last: int) -> Process:

@@ -19,6 +19,7 @@ from peerview_common.changes import (
     ChangeSet,
     ClockTicked,
     PatientRekeyed,
+    PracticeRekeying,
     ReleaseCut,
 )
 from peerview_common.cloudevents import JSON, MSGPACK, EventType, header
@@ -27,13 +28,12 @@ from peerview_compute.engine.deadletters import dead_letter, part_of, part_of_ti
 from peerview_compute.engine.headers import HeaderFactory
 from peerview_compute.engine.lanes import Item, Lane, Later, SendFailed
 from peerview_compute.engine.partition import Failure, Partition, Practice, Write
-from peerview_compute.engine.records import Marker, Notes, patient_key
+from peerview_compute.engine.records import Marker, Notes, notes_key, patient_key
 
 log = structlog.get_logger(__name__)
 
 _change_sets = metrics.changes.labels("changes")
-_changed = metrics.patients.labels("changed")
-_unchanged = metrics.patients.labels("unchanged")
+_patients = {what: metrics.patients.labels(what) for what in ("changed", "unchanged", "failed")}
 _evaluations = {cause: metrics.evaluations.labels(cause) for cause in ("change", "tick")}
 
 MAX_IN_FLIGHT: Final = 512
@@ -42,6 +42,13 @@ MAX_WAITING_BYTES: Final = 16_000_000
 """Bytes of a partition that wait to be sent."""
 VALUES_BYTES: Final = 6_000
 """About what a practice's values take."""
+SAMPLED: Final = 16
+"""Of so many records one is timed: a histogram's observation costs as much as a fact."""
+NOTES_BYTES: Final = 500
+"""About what a practice's notes take."""
+TICK_WAITING_BYTES: Final = 2_000_000
+"""Bytes of a partition that wait to be sent at which a tick waits too: what records lead to must
+not stand behind all that it writes."""
 
 Tickets: TypeAlias = list[int]
 """One for each lane."""
@@ -88,6 +95,17 @@ class Failures:
 
     def success(self) -> None:
         self.run = 0
+
+
+@dataclass
+class Counted:
+    """What was counted since the metrics were last told: they are dear, a record at a time."""
+
+    change_sets: int = 0
+    facts: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    failed: int = 0
 
 
 @dataclass(frozen=True)
@@ -138,6 +156,7 @@ class Processor:
         self._room = asyncio.Event()
         self._settled = asyncio.Event()
         self._marking: asyncio.Task[None] | None = None
+        self._counted = Counted()
         self.queued_bytes = 0
         self.expected = start
         """The offset of the next record to be put in."""
@@ -192,7 +211,7 @@ class Processor:
         else:
             match change:
                 case ChangeSet():
-                    _change_sets.inc()
+                    self._counted.change_sets += 1
                     await self._change(change, message, headers)
                 case ClockTicked():
                     metrics.changes.labels("tick").inc()
@@ -203,11 +222,15 @@ class Processor:
                 case PatientRekeyed():
                     metrics.changes.labels("rekeyed").inc()
                     await self._rekey(change, message, headers)
+                case PracticeRekeying():
+                    metrics.changes.labels("rekeying").inc()
+                    self._rekeying(change, message, headers)
                 case BackfillCompleted():
                     metrics.changes.labels("backfill").inc()
                     self._backfill(change, message, headers)
         self.done_offset = message.offset
-        metrics.batch_seconds.observe(time.perf_counter() - began)
+        if message.offset % SAMPLED == 0:
+            metrics.batch_seconds.observe(time.perf_counter() - began)
         self._in_flight.append((event, [lane.put_in for lane in self._every_lane]))
         self.settle()
         while len(self._in_flight) >= MAX_IN_FLIGHT or not self.has_room:
@@ -265,29 +288,17 @@ class Processor:
                 writes = []
                 await asyncio.sleep(0)
                 until = time.perf_counter() + self._limits.slice_s
-        self._count_evaluations("change")
-        metrics.facts.inc(sum(len(part.facts) for part in change.patients))
-        _changed.inc(changed)
-        unchanged = len(change.patients) - changed - failed
-        if unchanged:
-            _unchanged.inc(unchanged)
-        if failed:
-            metrics.patients.labels("failed").inc(failed)
-        notes = partition.note(
-            practice,
-            Notes(
-                data_through=change.data_through,
-                position=message.offset,
-                first={change.codes: change.received} if change.codes else {},
-            ),
-        )
-        if notes is not None:
-            writes.append(notes)
+        counted = self._counted
+        counted.facts += sum([len(part.facts) for part in change.patients])
+        counted.changed += changed
+        counted.unchanged += len(change.patients) - changed - failed
+        counted.failed += failed
         self._send_states(writes, made)
-        if practice.unsettled:
-            partition.prefer(practice)
-        else:
-            self._send_values(practice, made)
+        if partition.note_change(
+            practice, change.data_through, message.offset, change.codes, change.received
+        ):
+            self._send_notes(practice, made)
+        self._send_values(practice, made)
 
     async def _rekey(
         self, event: PatientRekeyed, message: Message, headers: Sequence[tuple[str, bytes]]
@@ -303,27 +314,32 @@ class Processor:
         try:
             writes = partition.rekey(practice, event.old, event.new, event.old_source)
         except Exception as error:
-            metrics.patients.labels("failed").inc()
+            self._counted.failed += 1
             self._put_dead_letter(message, headers, message.value, "rekey", error)
             self._failures.add()
             return
         self._failures.success()
-        self._count_evaluations("change")
-        notes = partition.note(practice, Notes(position=message.offset))
-        self._send_states([*writes, notes] if notes is not None else writes, made)
+        self._send_states(writes, made)
+        self._note(practice, Notes(position=message.offset), made)
         self._send_values(practice, made)
+
+    def _rekeying(
+        self, event: PracticeRekeying, message: Message, headers: Sequence[tuple[str, bytes]]
+    ) -> None:
+        """The practice's figures are held from here on, or are so no longer."""
+        known = Notes(position=message.offset).after_rekeying(event)
+        self._note_alone(event.practice, known, headers)
 
     def _backfill(
         self, event: BackfillCompleted, message: Message, headers: Sequence[tuple[str, bytes]]
     ) -> None:
-        partition = self.partition
-        practice = partition.practice(event.practice)
-        made = HeaderFactory(event.practice, header(headers, "traceparent"))
-        notes = partition.note(
-            practice, Notes(position=message.offset, codes={event.codes: event.at})
-        )
-        if notes is not None:
-            self._send_states([notes], made)
+        known = Notes(position=message.offset, codes={event.codes: event.at})
+        self._note_alone(event.practice, known, headers)
+
+    def _note_alone(self, code: str, known: Notes, headers: Sequence[tuple[str, bytes]]) -> None:
+        practice = self.partition.practice(code)
+        made = HeaderFactory(code, header(headers, "traceparent"))
+        self._note(practice, known, made)
         self._send_values(practice, made)
 
     def _tick(
@@ -403,6 +419,11 @@ class Processor:
         waiting = sum([lane.waiting_bytes for lane in self._every_lane])
         return waiting <= MAX_WAITING_BYTES
 
+    @property
+    def may_tick(self) -> bool:
+        """Whether a slice of a tick may be worked off now."""
+        return self.lanes.states.waiting_bytes <= TICK_WAITING_BYTES
+
     # -- ticks
 
     def work(self) -> bool:
@@ -410,6 +431,7 @@ class Processor:
         partition = self.partition
         if partition.settled:
             return False
+        self._count_evaluations("change")
         until = time.perf_counter() + self._limits.slice_s
         writes, finished, failures = partition.work(until)
         self._count_evaluations("tick")
@@ -460,6 +482,8 @@ class Processor:
                 self.send_again([write])
             if practice is not None:
                 self._send_values(practice, HeaderFactory(practice.code))
+        if not self.partition.settled:
+            self.start_tick()
 
     def send_again(self, writes: Iterable[Write]) -> None:
         """Write records anew that were joined out of several."""
@@ -469,6 +493,19 @@ class Processor:
         """Publish the present values of every practice."""
         for practice in self.partition.practices.values():
             self._send_values(practice, HeaderFactory(practice.code))
+
+    def _note(self, practice: Practice, update: Notes, made: HeaderFactory) -> None:
+        if self.partition.note(practice, update):
+            self._send_notes(practice, made)
+
+    def _send_notes(self, practice: Practice, made: HeaderFactory) -> None:
+        """The notes of a practice are written once a batch, as they are when it is sent."""
+
+        def make() -> list[Item]:
+            key, value = self.partition.notes_of(practice)
+            return [Item(key, value, made.of(EventType.STATE, MSGPACK))]
+
+        self.lanes.states.put_later(notes_key(practice.code), Later(make, NOTES_BYTES))
 
     def _send_states(self, writes: Sequence[Write], made: HeaderFactory) -> None:
         self.lanes.states.put(
@@ -536,6 +573,15 @@ class Processor:
                 )
             ]
         )
+
+    def tell_metrics(self) -> None:
+        """Hand what was counted to the metrics; the worker does so several times a second."""
+        counted, self._counted = self._counted, Counted()
+        _change_sets.inc(counted.change_sets)
+        metrics.facts.inc(counted.facts)
+        for what, counter in _patients.items():
+            counter.inc(getattr(counted, what))
+        self._count_evaluations("change")
 
     def _count_evaluations(self, cause: str) -> None:
         _evaluations[cause].inc(self.partition.evaluations)

@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from peerview_common.changes import PracticeRekeying
+
 FORMAT: Final = 1
 
 MARKER_SIGN: Final = b"!"
@@ -63,6 +65,19 @@ class Notes(msgspec.Struct, array_like=True, frozen=True):
     sent from the first record on, or in a full submission. Since when, in milliseconds."""
     lost: dict[str, int] = {}
     """Those of them that the list in use no longer had, and the last change set under it."""
+    rekeying: int = 0
+    """The greatest version of the practice's keys that a re-keying to has begun."""
+    rekeyed: int = 0
+    """The greatest one that a re-keying to has ended."""
+
+    @property
+    def held(self) -> bool:
+        """Whether patients may stand under two keys at once: no figure is to be used."""
+        return self.rekeying > self.rekeyed
+
+    def after_rekeying(self, event: PracticeRekeying) -> "Notes":
+        known = Notes(rekeyed=event.version) if event.ended else Notes(rekeying=event.version)
+        return self.join(known)
 
     def join(self, other: "Notes") -> "Notes":
         return Notes(
@@ -73,6 +88,8 @@ class Notes(msgspec.Struct, array_like=True, frozen=True):
             _union(self.first, other.first, min),
             _union(self.kept, other.kept, max),
             _union(self.lost, other.lost, max),
+            max(self.rekeying, other.rekeying),
+            max(self.rekeyed, other.rekeyed),
         )
 
     def whole_since(self, version: str) -> int | None:
@@ -115,7 +132,8 @@ class Notes(msgspec.Struct, array_like=True, frozen=True):
 def _union(
     a: dict[str, int], b: dict[str, int], choose: Callable[[int, int], int]
 ) -> dict[str, int]:
-    if not b or a == b:
+    # the same object where nothing is new: who looks whether anything is need not compare
+    if all(name in a and choose(at, a[name]) == a[name] for name, at in b.items()):
         return a
     return {**a, **{name: choose(at, a.get(name, at)) for name, at in b.items()}}
 

@@ -8,7 +8,13 @@ import math
 from collections.abc import Sequence
 
 from peerview_common import changes
-from peerview_common.changes import BackfillCompleted, ChangeSet, ClockTicked, PatientRekeyed
+from peerview_common.changes import (
+    BackfillCompleted,
+    ChangeSet,
+    ClockTicked,
+    PatientRekeyed,
+    PracticeRekeying,
+)
 from peerview_common.cloudevents import header
 from peerview_compute.engine.partition import Partition
 from peerview_compute.engine.records import Notes
@@ -34,12 +40,15 @@ class Replay:
                 self.partition.tick(change.day, offset)
             case PatientRekeyed():
                 self._rekey(change, offset)
+            case PracticeRekeying():
+                self._note(change.practice, Notes(position=offset).after_rekeying(change))
             case BackfillCompleted():
-                practice = self.partition.practice(change.practice)
-                notes = Notes(position=offset, codes={change.codes: change.at})
-                self.partition.note(practice, notes)
+                self._note(change.practice, Notes(position=offset, codes={change.codes: change.at}))
             case _:
                 pass
+
+    def _note(self, practice: str, notes: Notes) -> None:
+        self.partition.note(self.partition.practice(practice), notes)
 
     def settle(self) -> None:
         """Bring every patient to the as-of day."""

@@ -10,6 +10,8 @@ from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
+import zstandard
+
 Patients: TypeAlias = MutableMapping[bytes, bytes]
 """One practice's stored states by the 16-byte patient key. ``items`` may be gone through while
 states are replaced, not while patients come."""
@@ -19,6 +21,12 @@ ROCKSDB: Final = "rocksdb://"
 CACHE_BYTES: Final = 64_000_000
 """Of all partitions together."""
 BUFFER_BYTES: Final = 8_000_000
+FRESH: Final = 4_000
+"""Patients of a partition whose states stay as they are in memory: who was written lately is likely
+to be written again. All others are packed, which takes a third of their bytes away."""
+PACK_LEVEL: Final = -1
+"""zstd's: of 2,581 bytes 1,698 stay, in 9 microseconds, and 4 to unpack; higher levels take twice
+the time and give the same."""
 
 
 class UnusableStore(ValueError):
@@ -41,14 +49,88 @@ class StateStore(Protocol):
 
 
 class MemoryStore:
-    def partition(self, number: int) -> "MemoryStore":
-        return self
+    def __init__(self, fresh: int = FRESH) -> None:
+        self._fresh = fresh
+
+    def partition(self, number: int) -> "MemoryPartition":
+        return MemoryPartition(self._fresh)
+
+
+class MemoryPartition:
+    """Keeps the patients written last as they are, all others packed."""
+
+    def __init__(self, fresh: int) -> None:
+        self._most = fresh
+        self._packer = zstandard.ZstdCompressor(level=PACK_LEVEL)
+        self._unpacker = zstandard.ZstdDecompressor()
+        self._fresh: dict[bytes, PackedPatients] = {}
+        """By patient key, oldest first. Of one key in two practices the later is meant: the other
+        stays unpacked until it is written again."""
 
     def practice(self, code: str) -> Patients:
-        return {}
+        return PackedPatients(self)
 
     def close(self) -> None:
-        pass
+        self._fresh.clear()
+
+    def written(self, patient: bytes, place: "PackedPatients") -> None:
+        fresh = self._fresh
+        fresh.pop(patient, None)
+        fresh[patient] = place
+        if len(fresh) > self._most:
+            oldest = next(iter(fresh))
+            states = fresh.pop(oldest).states
+            stored = states.get(oldest)
+            if stored is not None and not is_packed(stored):
+                # a copy is as long as it must be; what the packer returns has room behind it that
+                # nobody else can use
+                states[oldest] = bytes(memoryview(self._packer.compress(stored)))
+
+    def unpacked(self, stored: bytes) -> bytes:
+        return self._unpacker.decompress(stored) if is_packed(stored) else stored
+
+
+_PACKED: Final = b"\x28\xb5\x2f\xfd"
+
+
+def is_packed(stored: bytes) -> bool:
+    """Whether it is a zstd frame: a state is a MessagePack array, and begins otherwise."""
+    return stored.startswith(_PACKED)
+
+
+class PackedPatients(MutableMapping[bytes, bytes]):
+    __slots__ = ("_home", "states")
+
+    def __init__(self, home: MemoryPartition) -> None:
+        self._home = home
+        self.states: dict[bytes, bytes] = {}
+
+    def __getitem__(self, patient: bytes) -> bytes:
+        return self._home.unpacked(self.states[patient])
+
+    def get(self, patient: bytes, default: Any = None) -> Any:
+        stored = self.states.get(patient)
+        return default if stored is None else self._home.unpacked(stored)
+
+    def __contains__(self, patient: object) -> bool:
+        return patient in self.states
+
+    def __setitem__(self, patient: bytes, stored: bytes) -> None:
+        self.states[patient] = stored
+        self._home.written(patient, self)
+
+    def __delitem__(self, patient: bytes) -> None:
+        del self.states[patient]
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.states)
+
+    def items(self) -> Any:
+        unpacked = self._home.unpacked
+        return ((patient, unpacked(stored)) for patient, stored in self.states.items())
 
 
 class RocksStore:

@@ -5,33 +5,32 @@ Faust decides which partitions this worker has; what is read of their changelog,
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
 from faust.tables.recovery import Recovery
-from faust.types import TP, EventT
+from faust.types import TP
 
-from peerview_common import metrics
 from peerview_compute.engine.states import PartitionStates
 from peerview_compute.engine.transport import FAUST_LOG
 
 Recovered = Callable[[set[int]], Awaitable[None]]
 
 
-class StandbyRecovery(Recovery):
-    """Faust reads the changelogs of standbys only: those of our own partitions are read by
-    ``Changelog``, ten times as fast, before the table says that recovery is complete."""
+class NoRecovery(Recovery):
+    """Faust reads no changelog: those of our own partitions are read by ``Changelog``, ten times as
+    fast, before the table says that recovery is complete; those of standbys by ``Follower``."""
 
     logger = FAUST_LOG
 
+    def add_standby(self, table: Any, tp: TP) -> None:
+        pass
+
     async def _build_offsets(self, consumer: Any, tps: Any, destination: Any, title: str) -> None:
-        if title == "active":
-            # one by one: it is a Counter, whose update adds
-            for tp in tps:
-                destination[tp] = self.active_highwaters[tp]
-        else:
-            await super()._build_offsets(consumer, tps, destination, title)
+        # one by one: it is a Counter, whose update adds
+        for tp in tps:
+            destination[tp] = self.active_highwaters[tp]
 
 
 class StateTable(faust.Table):
@@ -56,46 +55,36 @@ class StateTable(faust.Table):
         self._on_fatal = on_fatal
         return self
 
-    def apply_changelog_batch(self, batch: Iterable[EventT]) -> None:
-        """Join what was read for a standby. Faust would log an exception and go on as if all were
-        well."""
-        try:
-            for event in batch:
-                message = event.message
-                states = self.states.get(message.partition)
-                if states is None:
-                    states = self.states[message.partition] = self._new_states(message.partition)
-                states.read(message.key, message.value)
-                self.read_to[message.partition] = message.offset + 1
-                metrics.standby_records.inc()
-        except Exception as error:
-            self._on_fatal(error)
+    def hold(self, partition: int) -> PartitionStates:
+        """The states of a partition that is ours, or that we follow."""
+        held = self.states.get(partition)
+        if held is None:
+            held = self.states[partition] = self._new_states(partition)
+        return held
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
         name = self.changelog_topic_name
-        kept = {tp.partition for tp in assigned if tp.topic == name}
+        kept = {tp.partition for tp in assigned | self.standbys() if tp.topic == name}
         lost = self.states.keys() - kept
         self._on_lost(set(lost))
         for partition in lost:
             self.states.pop(partition).close()
             self.read_to.pop(partition, None)
-        # Faust forgets offsets only of what this very rebalance revoked, and not when another
-        # rebalance follows at once: whatever we do not hold must be read from its beginning
-        recovery = self.app.tables.recovery
-        for tp in list(recovery.standby_offsets):
-            if tp.partition not in self.states:
-                recovery.standby_offsets.pop(tp)
+
+    def standbys(self) -> set[TP]:
+        """What Faust's assignor has this worker follow."""
+        return set(self.app.assignor.assigned_standbys())
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         """Faust drops whatever this raises."""
         try:
             await super().on_recovery_completed(active_tps, standby_tps)
             partitions = {tp.partition for tp in active_tps}
-            for partition in partitions - self.states.keys():
-                self.states[partition] = self._new_states(partition)
+            for partition in partitions:
+                self.hold(partition)
             await self._on_recovered(partitions)
         except asyncio.CancelledError:
             raise

@@ -18,9 +18,10 @@ from peerview_compute.engine.lanes import Lane
 from peerview_compute.engine.lease import Lease
 from peerview_compute.engine.partition import Partition
 from peerview_compute.engine.processor import Event, Failures, Lanes, Limits, Processor
+from peerview_compute.engine.standby import Follower
 from peerview_compute.engine.states import PartitionStates
 from peerview_compute.engine.stores import state_store
-from peerview_compute.engine.table import StandbyRecovery, StateTable, state_topic
+from peerview_compute.engine.table import NoRecovery, StateTable, state_topic
 from peerview_compute.engine.tail import Changelog, Tail
 from peerview_compute.engine.transport import (
     FAUST_LOG,
@@ -106,6 +107,8 @@ class Worker:
         self.changes = topics.topic_name(settings.topic_prefix, topics.CHANGES)
         self._states = topics.topic_name(settings.topic_prefix, topics.STATE)
         self._changelog = Changelog(settings.kafka, self._states)
+        self._standbys: set[int] = set()
+        self._follower = Follower(settings.kafka, self._states, self._read_for_standby)
         values = topics.topic_name(settings.topic_prefix, topics.VALUES)
         self._store = state_store(settings.state_store)
         self._values = Changelog(settings.kafka, values)
@@ -163,7 +166,6 @@ class Worker:
             value_type=bytes,
             partitions=self._settings.partitions,
             changelog_topic=state_topic(self.app, self._states, self._settings.partitions),
-            standby_buffer_size=500,
         ).ours(
             lambda number: PartitionStates(number, self._core, self._store),
             self._drop,
@@ -171,7 +173,7 @@ class Worker:
             self.fail,
         )
         tables = self.app.tables
-        tables._recovery = StandbyRecovery(self.app, tables, beacon=tables.beacon, loop=tables.loop)
+        tables._recovery = NoRecovery(self.app, tables, beacon=tables.beacon, loop=tables.loop)
         tables.add(table)
         return table
 
@@ -206,6 +208,7 @@ class Worker:
             self._watch_polls(),
             self._watch_lag(),
             self._watch_app(),
+            self._follower.run(),
         ):
             self._background.append(asyncio.create_task(self._guarded(work)))
 
@@ -255,8 +258,11 @@ class Worker:
             await processor.drain()
 
     def _drop(self, partitions: set[int]) -> None:
+        self._standbys -= partitions
         for number in partitions:
-            self._tails.pop(number, None)
+            tail = self._tails.pop(number, None)
+            if tail is not None:
+                self.table.read_to[number] = tail.known
             self._value_tails.pop(number, None)
             processor = self.processors.pop(number, None)
             if processor is None:
@@ -275,44 +281,61 @@ class Worker:
                 return self.app.consumer_generation_id == generation and not self.fatal.done()
 
             began = time.monotonic()
+            # a partition that we only followed is read to its end now, by one reader
+            self._standbys -= numbers
             self._drop(self.processors.keys() - numbers)
             for number in self.processors:
                 self._tasks[number].cancel()
                 await self.processors[number].drain()
             states = self.table.states
             spans = {number: self._known(number) for number in numbers}
+            # what stayed ours is counted already, and takes in what others wrote meanwhile
+            stayed = {
+                number: processor.partition
+                for number, processor in self.processors.items()
+                if processor.partition.states is states.get(number)
+            }
+            missed: dict[int, list[Any]] = {number: [] for number in stayed}
             read = 0
             if spans:
                 async for records in self._changelog.read(spans, still_ours):
                     read += len(records)
                     for record in records:
-                        held = states.get(record.partition)
+                        number = record.partition
+                        held = states.get(number)
                         if held is None:
                             return  # a rebalance took it away: the next recovery is on its way
-                        held.read(record.key, record.value)
+                        if number in missed:
+                            missed[number].append((record.key, record.value))
+                        else:
+                            held.read(record.key, record.value)
             starts = await self.app.consumer.starts({TP(self.changes, n) for n in numbers})
             value_ends = await self._values.ends(sorted(numbers))
             if not still_ours():
                 return
             self.table.read_to.update(spans)
             for number in sorted(numbers):
-                partition = Partition(states[number], self._core, counted=False)
-                until = time.perf_counter() + self._limits.slice_s
-                for _ in partition.count():
-                    if time.perf_counter() >= until:
-                        await asyncio.sleep(0)
-                        # another rebalance may have closed the partition's store meanwhile
-                        if not still_ours() or states.get(number) is not partition.states:
-                            return
-                        until = time.perf_counter() + self._limits.slice_s
+                partition = stayed.get(number)
+                if partition is None:
+                    partition = Partition(states[number], self._core, counted=False)
+                    until = time.perf_counter() + self._limits.slice_s
+                    for _ in partition.count():
+                        if time.perf_counter() >= until:
+                            await asyncio.sleep(0)
+                            # another rebalance may have closed the partition's store meanwhile
+                            if not still_ours() or states.get(number) is not partition.states:
+                                return
+                            until = time.perf_counter() + self._limits.slice_s
                 self._tails[number] = Tail(spans[number])
                 known, end = self._value_tails.get(number), value_ends[number]
                 self._value_tails[number] = Tail(end)
                 self._begin(partition, starts[TP(self.changes, number)])
+                self.processors[number].absorb(missed.get(number, ()))
                 if known is None or known.holes or known.next < end:
                     # what stands there may be a late writer's: ours are absolute
                     self.processors[number].send_values_again()
                 await asyncio.sleep(0)
+            self._follow_standbys(numbers)
             metrics.recovery_seconds.set(time.monotonic() - began)
             log.info(
                 "recovered",
@@ -321,6 +344,22 @@ class Worker:
                 records=read,
                 seconds=round(time.monotonic() - began, 3),
             )
+
+    def _follow_standbys(self, ours: set[int]) -> None:
+        self._standbys = {tp.partition for tp in self.table.standbys()} - ours
+        known = self.table.read_to
+        metrics.standby_position.clear()
+        for number in self._standbys:
+            metrics.standby_position.labels(str(number)).set(known.get(number, 0))
+        self._follower.follow({number: known.get(number, 0) for number in self._standbys})
+
+    def _read_for_standby(self, number: int, record: Any) -> bool:
+        if number not in self._standbys:
+            return False
+        self.table.hold(number).read(record.key, record.value)
+        self.table.read_to[number] = record.offset + 1
+        metrics.standby_position.labels(str(number)).set(record.offset + 1)
+        return True
 
     def _known(self, number: int) -> int:
         """The changelog's offset from which recovery must read."""
@@ -413,7 +452,7 @@ class Worker:
                     more = True
                     continue
                 for processor in list(self.processors.values()):
-                    if self._may_go_on() and processor.has_room and processor.work():
+                    if self._may_go_on() and processor.may_tick and processor.work():
                         more = True
                     if not processor.partition.settled:
                         more = True
@@ -535,6 +574,7 @@ class Worker:
             await asyncio.sleep(0.05)
             beats += 1
             for number, processor in list(self.processors.items()):
+                processor.tell_metrics()
                 tp = TP(self.changes, number)
                 if processor.queued_bytes < QUEUE_LOW_BYTES:
                     self.app.consumer.on_buffer_drop(tp)

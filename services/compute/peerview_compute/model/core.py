@@ -14,7 +14,8 @@ before the last one that it saw may lack facts.
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from operator import attrgetter
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -25,7 +26,7 @@ from peerview_compute.model.calendar import NEVER, add_months
 from peerview_compute.model.definitions import DefinitionSet, shipped_definitions
 from peerview_compute.model.evaluate import CONTACT_MONTHS, Evaluator
 from peerview_compute.model.state import Cache, Cell, PatientState
-from peerview_compute.model.status import OUT, Contribution, Contributions
+from peerview_compute.model.status import OUT, Contributions
 from peerview_compute.model.tally import Counts, Tally
 
 __all__ = [
@@ -38,6 +39,11 @@ __all__ = [
     "Tally",
     "shipped_definitions",
 ]
+
+
+Touched: TypeAlias = tuple[Sequence[Fact], Sequence[Fact]]
+"""Versions that came into a set, and that went."""
+_NOTHING: Final[Touched] = ((), ())
 
 
 class Applied(NamedTuple):
@@ -69,8 +75,18 @@ class Peek(NamedTuple):
     """No facts: nothing to count, ever."""
     cache: Cache | None
     """None as well where it was made under other definitions."""
-    contributions: Contributions
-    """What it counts."""
+    nothing: Contributions
+    """What counts nothing."""
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """What it counts, for ``Tally.count``: of the indicators that are in it, in order."""
+        return () if self.cache is None else self.cache.cells
+
+    @property
+    def contributions(self) -> Contributions:
+        """What it counts, all indicators."""
+        return _contributions(self.cells, self.nothing)
 
     def stale(self, day: int) -> bool:
         """Whether it must be refreshed before the tally is true for ``day``."""
@@ -106,25 +122,26 @@ class Core:
         left = (old.generation, old.objected)
         right = (change.generation, change.objected)
         if right < left:
-            return self._settle(stored, old, old.origins, left, old.facts, (), day)
+            return self._settle(stored, old, old.origins, left, old.facts, _NOTHING, day)
         if right > left:
             facts = states.of_change(change).facts
             return self._settle(stored, old, old.origins, right, facts, None, day)
         if change.objected:
-            return self._settle(stored, old, old.origins, right, [], (), day)
-        facts, touched = states.unite(old.facts, change.facts)
-        return self._settle(stored, old, old.origins, right, facts, touched, day)
+            return self._settle(stored, old, old.origins, right, [], _NOTHING, day)
+        facts, came, went = states.unite(old.facts, change.facts)
+        return self._settle(stored, old, old.origins, right, facts, (came, went), day)
 
     def refresh(self, stored: bytes, day: int) -> Applied:
         """Bring a state's cache to ``day``: at a tick, and after recovery. Cheap where the cache
         holds; else the indicators that may have changed are evaluated, and old facts pruned."""
         peek = self.peek(stored)
         if not peek.stale(day):
+            contributions = peek.contributions
             return Applied(
                 stored,
                 False,
-                peek.contributions,
-                peek.contributions,
+                contributions,
+                contributions,
                 peek.next_change,
                 peek.objected,
                 peek.objected,
@@ -132,7 +149,7 @@ class Core:
             )
         old = states.decode(stored)
         return self._settle(
-            stored, old, old.origins, (old.generation, old.objected), old.facts, (), day
+            stored, old, old.origins, (old.generation, old.objected), old.facts, _NOTHING, day
         )
 
     def merge(self, a: bytes, b: bytes) -> bytes:
@@ -145,14 +162,13 @@ class Core:
     def peek(self, stored: bytes) -> Peek:
         """The head of a state, its facts left undecoded."""
         header = states.decode_header(stored)
-        cache = self._own(header.cache)
         return Peek(
             header.generation,
             header.objected,
             header.origins,
             not states.has_facts(header),
-            cache,
-            self._counted(cache),
+            self._own(header.cache),
+            self.all_out,
         )
 
     def rekey(
@@ -181,7 +197,7 @@ class Core:
                 target.origins,
                 (target.generation, target.objected),
                 target.facts,
-                (),
+                _NOTHING,
                 day,
             )
         facts = source.facts
@@ -197,7 +213,7 @@ class Core:
             source.origins or (old_key,),
             None,
             # renamed facts may meet others that came from there before
-            states.unite([], facts)[0],
+            states.unite([], facts).facts,
         )
         joined = moved if new is None else states.join(target, moved)
         return self._settle(
@@ -240,12 +256,7 @@ class Core:
         return cache
 
     def _counted(self, cache: Cache | None) -> Contributions:
-        if cache is None or not cache.cells:
-            return self.all_out
-        found: list[Contribution] = list(self.all_out)
-        for cell in cache.cells:
-            found[cell.indicator] = (cell.status, cell.denominator, cell.numerator)
-        return tuple(found)
+        return self.all_out if cache is None else _contributions(cache.cells, self.all_out)
 
     def _settle(
         self,
@@ -254,18 +265,18 @@ class Core:
         origins: tuple[bytes, ...],
         generation: tuple[int, bool],
         facts: list[Fact],
-        touched: Sequence[Fact] | None,
+        touched: Touched | None,
         day: int | None,
     ) -> Applied:
-        """Prune and evaluate ``facts``, which stand in for ``old``. ``touched`` are the versions
-        that came or went, None for a set that is another altogether."""
+        """Prune and evaluate ``facts``, which stand in for ``old``. ``touched`` is None for a set
+        that is another altogether."""
         known = self._own(old.cache)
         before = self._counted(known)
         evaluations = 0
         cache = None
         if facts and day is not None:
             cache, facts, evaluations = self._cache(known, facts, touched, day)
-        elif touched is not None and not touched:
+        elif touched is not None and not any(touched):
             cache = old.cache if facts else None
         after = self._counted(self._own(cache))
         made = PatientState(states.FORMAT, generation[0], generation[1], origins, cache, facts)
@@ -282,35 +293,51 @@ class Core:
         )
 
     def _cache(
-        self, known: Cache | None, facts: list[Fact], touched: Sequence[Fact] | None, day: int
+        self, known: Cache | None, facts: list[Fact], touched: Touched | None, day: int
     ) -> tuple[Cache | None, list[Fact], int]:
         """``(cache, facts, evaluations)`` as of ``day``, the facts pruned."""
         evaluator = self.evaluator
         if touched is None or known is None or known.as_of > day:
             known = None
             prune_from, stale = 0, evaluator.everything
-        elif not touched and day < known.next_change:
+        elif day < known.next_change and not any(touched):
             return known, facts, 0
         else:
-            prune_from, stale = known.prune_from, evaluator.touched_by(touched or ())
-            for fact in touched or ():
-                prune_from = min(prune_from, evaluator.prune_day(fact))
+            came, went = touched
+            stale = evaluator.touched_by(came) | evaluator.touched_by(went)
+            prune_from = evaluator.next_pruning(facts, came, known.prune_from)
         if day >= prune_from:
             facts, prune_from = evaluator.prune(facts, day)
             if not facts:
                 return None, facts, 0
-        kept: dict[int, Cell] = {}
+        kept = []
         for cell in known.cells if known is not None else ():
             if cell.next_change <= day:
                 stale |= 1 << cell.indicator
             elif not stale >> cell.indicator & 1:
-                kept[cell.indicator] = cell
-        found, evaluations = evaluator.evaluate(facts, day, stale)
-        kept.update(found)
-        cells = tuple(kept[indicator] for indicator in sorted(kept))
-        next_change = min((cell.next_change for cell in cells), default=NEVER)
+                kept.append(cell)
+        cells, evaluations = evaluator.evaluate(facts, day, stale)
+        if kept:
+            cells += kept
+            cells.sort(key=_place)
+        next_change = prune_from
+        for cell in cells:
+            if cell.next_change < next_change:
+                next_change = cell.next_change
         return (
-            Cache(self.definitions.hash, day, min(next_change, prune_from), prune_from, cells),
+            Cache(self.definitions.hash, day, next_change, prune_from, tuple(cells)),
             facts,
             evaluations,
         )
+
+
+_place: Final = attrgetter("indicator")
+
+
+def _contributions(cells: tuple[Cell, ...], nothing: Contributions) -> Contributions:
+    if not cells:
+        return nothing
+    found = list(nothing)
+    for cell in cells:
+        found[cell.indicator] = (cell.status, cell.denominator, cell.numerator)
+    return tuple(found)

@@ -4,7 +4,6 @@ Each is ``count(view) -> (status, denominator, numerator, until)`` for a patient
 """
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -58,19 +57,24 @@ def count_appointments(wanted: CountAppointments, layout: Layout) -> Count:
         if not view.appointments:
             return _OUT, 0, 0, NEVER
         months, until = length(view)
-        since = add_months(view.day, -months)
+        today = view.day
+        since = add_months(today, -months)
         denominator = numerator = 0
+        first = NEVER
         for found in view.appointments:
-            if found.day <= since or not in_denominator(found):
+            when = found.day
+            if when <= since or not in_denominator(found):
                 continue
-            if found.day > view.day:
-                until = min(until, found.day)
+            if when > today:
+                until = min(until, when)
                 continue
-            until = min(until, lapse(found.day, months))
+            first = min(first, when)
             denominator += 1
             numerator += in_numerator(found)
-        status = _MET if numerator else _MISS if denominator else _OUT
-        return status, denominator, numerator, until
+        if not denominator:
+            return _OUT, 0, 0, until
+        status = _MET if numerator else _MISS
+        return status, denominator, numerator, min(until, lapse(first, months))
 
     return count
 
@@ -99,25 +103,30 @@ def count_continuity(wanted: Continuity, layout: Layout) -> Count:
     """The patient once in the denominator; in the numerator the share of contacts with the GP seen
     most, in parts of ``scale``, halves to even."""
     length = window_months(wanted.within)
+    at_least, scale = wanted.at_least, wanted.scale
 
     def count(view: View) -> Counted:
         if not view.contacts:
             return _OUT, 0, 0, NEVER
         months, until = length(view)
         since = add_months(view.day, -months)
-        seen = []
-        first = NEVER
+        days, gps = [], []
         for found in view.contacts:
             if found.day > view.day:
                 until = min(until, found.day)
             elif found.day > since:
-                seen.append(found.gp)
-                first = min(first, found.day)
-        if len(seen) < wanted.at_least:
+                days.append(found.day)
+                gps.append(found.gp)
+        if len(gps) < at_least:
             return _OUT, 0, 0, until
-        most = max(Counter(seen).values()) if len(seen) > 1 else 1
-        share = divide_half_even(wanted.scale * most, len(seen))
-        return _MET, 1, share, min(until, lapse(first, months))
+        most = max(map(gps.count, set(gps)))
+        if most < len(gps):
+            ends = min(days)
+        else:  # one GP alone: nothing changes before too few contacts are left
+            days.sort()
+            ends = days[-at_least]
+        share = divide_half_even(scale * most, len(gps))
+        return _MET, 1, share, min(until, lapse(ends, months))
 
     return count
 

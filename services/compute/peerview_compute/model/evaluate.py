@@ -1,7 +1,9 @@
 """From a set of facts and a day to what each indicator counts, and until when."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
+from zlib import crc32
 
 from peerview_common.codes import CodeList
 from peerview_common.days import day_of
@@ -13,12 +15,12 @@ from peerview_compute.model.counts import (
     count_continuity,
     count_facts,
 )
-from peerview_compute.model.definition import Definition, Rule, Version
+from peerview_compute.model.definition import Definition, ReadingDefinition, Rule, Version
 from peerview_compute.model.definitions import DefinitionSet
 from peerview_compute.model.rules import Check, compile_condition, conjunction
 from peerview_compute.model.state import Cell
 from peerview_compute.model.status import Contribution, Status
-from peerview_compute.model.uses import uses_of
+from peerview_compute.model.uses import needed_by, uses_of
 from peerview_compute.model.view import Layout, View
 
 CONTACT_MONTHS: Final = 12
@@ -26,9 +28,16 @@ CONTACT_MONTHS: Final = 12
 SLACK_MONTHS: Final = 13
 """How long after its last use a fact is kept: figures for a past day stay right so long, and a
 version that arrives late finds the one that replaced it."""
+PRUNE_EVERY: Final = 60
+"""Days between a patient's pruning days. A fact at a time, most of what a tick writes would be
+states that nothing but an old fact has left."""
+_LEAST_SLACK: Final = 390
+"""Fewer days than any 13 months: for so long after its stamp no fact goes."""
 _DAY_MILLIS: Final = 86_400_000
+_PATIENT: Final = int(ResourceType.PATIENT)
 _MEMO_LIMIT: Final = 100_000
 _OUT: Final = int(Status.OUT)
+_NEVER_IN: Final[Counted] = (_OUT, 0, 0, NEVER)
 _STATUS: Final = {
     "excluded": (int(Status.EXCLUDED), 0, 0),
     "exception": (int(Status.EXCEPTION), 0, 0),
@@ -78,8 +87,8 @@ def _in_population(
         holds, until = belongs(view)
         if not holds:
             return _OUT, 0, 0, until
-        status, denominator, numerator, changes = body(view)
-        return status, denominator, numerator, min(until, changes)
+        found = body(view)
+        return found if found[3] <= until else (found[0], found[1], found[2], until)
 
     return run
 
@@ -105,22 +114,45 @@ def _first_that_applies(rules: Sequence[Rule], layout: Layout) -> Callable[[View
     return run
 
 
+def _needs(
+    definition: Definition, layout: Layout, readings: Mapping[str, ReadingDefinition]
+) -> frozenset[int] | None:
+    """Clusters without any fact of which a patient is out on every day, whatever the version; None
+    where there are no such. Most patients have most diseases not."""
+    found: list[frozenset[str]] = []
+    for version in definition.versions:
+        each = (needed_by(condition, readings) for condition in version.population)
+        needed = next((one for one in each if one is not None), None)
+        if needed is None:
+            return None
+        found.append(needed)
+    return layout.numbers(frozenset().union(*found))
+
+
 class _Indicator:
     """All versions of a definition, compiled."""
 
-    __slots__ = ("_plans",)
+    __slots__ = ("_needs", "_plans")
 
-    def __init__(self, definition: Definition, layout: Layout) -> None:
+    def __init__(
+        self, definition: Definition, layout: Layout, readings: Mapping[str, ReadingDefinition]
+    ) -> None:
         self._plans = tuple(_Plan(version, layout) for version in definition.versions)
+        self._needs = _needs(definition, layout, readings)
 
     def run(self, view: View) -> Counted:
         """As of the view's day. A patient for whom the next version says the same as this one does
         not change on the day it takes effect."""
+        if self._needs is not None and not view.has_any(self._needs):
+            return _NEVER_IN
         place = 0
         while self._plans[place].ends <= view.day:
             place += 1
-        found = self._plans[place].run(view)
-        for earlier, later in zip(self._plans[place:], self._plans[place + 1 :], strict=False):
+        plan = self._plans[place]
+        found = plan.run(view)
+        if found[3] < plan.ends or plan.ends == NEVER:
+            return found
+        for earlier, later in pairwise(self._plans[place:]):
             if found[3] < earlier.ends:
                 break
             then = later.run(view)
@@ -156,7 +188,8 @@ class Evaluator:
         )
         self._layout = Layout(definitions.codes, self._masks, definitions.readings)
         self._indicators = tuple(
-            _Indicator(definition, self._layout) for definition in definitions.all
+            _Indicator(definition, self._layout, definitions.readings)
+            for definition in definitions.all
         )
         self._uses: dict[tuple[Code, ...], tuple[int, int | None]] = {}
 
@@ -174,23 +207,19 @@ class Evaluator:
             self._of_contacts |= bit
             self._contact_months = max(self._contact_months, version.continuity.within.longest)
 
-    def evaluate(
-        self, facts: Sequence[Fact], day: int, wanted: int
-    ) -> tuple[list[tuple[int, Cell]], int]:
+    def evaluate(self, facts: Sequence[Fact], day: int, wanted: int) -> tuple[list[Cell], int]:
         """``(cells, evaluations)`` of the ``wanted`` indicators (bits), as of ``day``. An indicator
         that is out and stays so has no cell."""
         if not wanted:
             return [], 0
         view = View(self._layout, facts, day)
         cells = []
-        evaluations = 0
         for n, indicator in enumerate(self._indicators):
             if wanted >> n & 1:
                 status, denominator, numerator, until = indicator.run(view)
-                evaluations += 1
                 if status != _OUT or until != NEVER:
-                    cells.append((n, Cell(n, status, denominator, numerator, until)))
-        return cells, evaluations
+                    cells.append(Cell(n, status, denominator, numerator, until))
+        return cells, wanted.bit_count()
 
     def evaluate_all(self, facts: Sequence[Fact], day: int) -> tuple[Evaluation, ...]:
         """Every indicator as of ``day``, in order. ``facts`` holds one version of each resource."""
@@ -203,10 +232,12 @@ class Evaluator:
     def touched_by(self, facts: Sequence[Fact]) -> int:
         """The indicators (bits) that these facts, coming or going, may change."""
         mask = 0
+        uses = self._uses
         for fact in facts:
             body = fact.body
             if type(body) is Coded:
-                mask |= self._use(body.codes)[0]
+                known = uses.get(body.codes)
+                mask |= self._use(body.codes)[0] if known is None else known[0]
             elif type(body) is Appointment:
                 mask |= self._of_appointments
             elif type(body) is Contact:
@@ -233,8 +264,9 @@ class Evaluator:
         return known
 
     def prune_day(self, fact: Fact) -> int:
-        """The day from which a fact may be dropped: no figure for a later day, nor for one up to 13
-        months earlier, can depend on it. ``NEVER`` for what counts however old it is."""
+        """The day from which a fact may be dropped (see ``prune``): no figure for a later day, nor
+        for one up to 13 months earlier, can depend on it. ``NEVER`` for what counts however old it
+        is."""
         body = fact.body
         months: int | None
         if type(body) is Coded:
@@ -259,13 +291,49 @@ class Evaluator:
 
     def prune(self, facts: list[Fact], day: int) -> tuple[list[Fact], int]:
         """``(kept, next)``: the facts that must be kept on ``day``, and the day from which the next
-        of them may go."""
+        of them goes.
+
+        A function of (set, day). A patient's old facts go together, on the first of their pruning
+        days that is not before a fact's ``prune_day``: every 60 days, counted from a day that the
+        id of their Patient decides, so that not all patients have the same. Without a Patient a
+        fact waits 60 days by itself: so what goes before one is known would also go after.
+        """
+        phase = _phase(facts)
+        reached = day - PRUNE_EVERY if phase is None else day - (day - phase) % PRUNE_EVERY
         kept = []
         soonest = NEVER
         for fact in facts:
             ends = self.prune_day(fact)
-            if ends > day:
+            if ends > reached:
                 kept.append(fact)
                 if ends < soonest:
                     soonest = ends
-        return kept, soonest
+        return kept, _pruning_day(soonest, phase)
+
+    def next_pruning(self, facts: list[Fact], new: Sequence[Fact], known: int) -> int:
+        """The day from which the next of ``facts`` goes, where ``new`` ones came to a set of which
+        it was ``known``. Zero, for "look", where the pruning days may have become others.
+        """
+        soonest = known
+        recent = (known - _LEAST_SLACK) * _DAY_MILLIS
+        for fact in new:
+            if fact.type == _PATIENT:
+                return 0
+            if fact.stamp < recent:
+                soonest = min(soonest, self.prune_day(fact))
+        return known if soonest == known else min(known, _pruning_day(soonest, _phase(facts)))
+
+
+def _phase(facts: list[Fact]) -> int | None:
+    """One of a patient's pruning days; None without a Patient."""
+    for fact in facts:
+        if fact.type == _PATIENT:
+            return crc32(fact.id) % PRUNE_EVERY
+    return None
+
+
+def _pruning_day(day: int, phase: int | None) -> int:
+    """The first pruning day that is not before ``day``."""
+    if day == NEVER:
+        return NEVER
+    return day + PRUNE_EVERY if phase is None else day + (phase - day) % PRUNE_EVERY

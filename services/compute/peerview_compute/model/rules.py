@@ -51,10 +51,11 @@ def conjunction(checks: tuple[Check, ...]) -> Check:
     def check(view: View) -> Answer:
         until = NEVER
         for part in checks:
-            holds, ends = part(view)
-            if not holds:
-                return False, ends
-            until = min(until, ends)
+            answer = part(view)
+            if not answer[0]:
+                return answer
+            if answer[1] < until:
+                until = answer[1]
         return True, until
 
     return check
@@ -70,10 +71,11 @@ def _any(parts: tuple[Condition, ...], layout: Layout) -> Check:
     def check(view: View) -> Answer:
         until = NEVER
         for part in checks:
-            holds, ends = part(view)
-            if holds:
-                return True, ends
-            until = min(until, ends)
+            answer = part(view)
+            if answer[0]:
+                return answer
+            if answer[1] < until:
+                until = answer[1]
         return False, until
 
     return check
@@ -253,17 +255,13 @@ def _coded_at_age(coded: CodedAtAge, layout: Layout) -> Check:
 def _latest(facts: list[Fact], day: int) -> tuple[Fact | None, int]:
     """The latest fact up to ``day``, and the day of the next one."""
     best: Fact | None = None
-    best_order: Any = None
-    coming = NEVER
+    latest, coming = -NEVER, NEVER
     for fact in facts:
-        body = fact.body
-        assert isinstance(body, Coded)  # noqa: S101
-        if body.day > day:
-            coming = min(coming, body.day)
-        else:
-            place = order(fact, body)
-            if best is None or place > best_order:
-                best, best_order = fact, place
+        when = fact.body.day  # type: ignore[union-attr]
+        if when > day:
+            coming = min(coming, when)
+        elif best is None or when > latest or (when == latest and order(fact) > order(best)):
+            best, latest = fact, when
     return best, coming
 
 
@@ -314,15 +312,15 @@ def _latest_reading(wanted: LatestReading, layout: Layout) -> Check:
         readings = view.readings(reading)
         if not readings:
             return _NO
-        best_value, best_order, coming = 0.0, None, NEVER
+        best: Fact | None = None
+        best_value, latest, coming = 0.0, -NEVER, NEVER
         for fact, body, value in readings:
-            if body.day > view.day:
-                coming = min(coming, body.day)
-            else:
-                place = order(fact, body)
-                if best_order is None or place > best_order:
-                    best_value, best_order = value, place
-        if best_order is None:
+            when = body.day
+            if when > view.day:
+                coming = min(coming, when)
+            elif best is None or when > latest or (when == latest and order(fact) > order(best)):
+                best, best_value, latest = fact, value, when
+        if best is None:
             return False, coming
         within_limits = least <= best_value <= most
         if length is None:
@@ -330,7 +328,7 @@ def _latest_reading(wanted: LatestReading, layout: Layout) -> Check:
         if not within_limits:
             return False, coming
         months, changes = length(view)
-        until = lapse(best_order[0], months)
+        until = lapse(latest, months)
         if until > view.day:
             return True, min(until, coming, changes)
         return False, min(coming, changes)

@@ -8,8 +8,9 @@ set; facts are kept in one order, so equal sets have equal bytes.
 The encoding is MessagePack, described for readers in other languages in ``docs/formats.md``.
 """
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -19,7 +20,7 @@ from peerview_common.facts import Fact, newer
 FORMAT: Final = 1
 
 
-class Cell(msgspec.Struct, array_like=True, frozen=True):
+class Cell(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One indicator of a cache. Indicators that are out, and stay so, have none."""
 
     indicator: int
@@ -31,7 +32,7 @@ class Cell(msgspec.Struct, array_like=True, frozen=True):
     """The next day on which it may change with no new data."""
 
 
-class Cache(msgspec.Struct, array_like=True, frozen=True):
+class Cache(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What a set contributes. True of exactly the set it stands with, under the definitions of
     ``definitions``, on the days ``as_of <= day < next_change``."""
 
@@ -112,34 +113,59 @@ def has_facts(header: StateHeader) -> bool:
     return bytes(header.facts) != _NO_FACTS
 
 
-def fact_order(fact: Fact) -> tuple[str, int, bytes]:
-    """The order of facts in a state, and the identity that the versions of one share."""
-    return (fact.source, fact.type, fact.id)
+fact_order: Final = attrgetter("source", "type", "id")
+"""The order of facts in a state, and the identity that the versions of one share."""
+_id_of: Final = attrgetter("id")
 
 
-def unite(known: list[Fact], new: Iterable[Fact]) -> tuple[list[Fact], list[Fact]]:
-    """``(facts, touched)``: the sorted union with the newest version of each key, and every version
-    that came or went. ``known`` is sorted, one version a key, and is left as it is; ``new`` is in
-    any order and may hold several versions of one resource."""
-    placed = {(fact.source, fact.type, fact.id): n for n, fact in enumerate(known)}
+class Union(NamedTuple):
+    """What came of taking new versions into a set."""
+
+    facts: list[Fact]
+    """Sorted, the newest version of each key."""
+    came: list[Fact]
+    """Versions that are in it now, or were until a newer one of them came."""
+    went: list[Fact]
+    """Versions that were in it before, and those of ``came`` that did not stay."""
+
+
+def unite(known: list[Fact], new: Sequence[Fact]) -> Union:
+    """``known`` is sorted, one version a key, and is left as it is; ``new`` is in any order and may
+    hold several versions of one resource."""
+    # ids alone tell almost all resources apart, and are cheaper to look up
+    found = _unite(known, new, _id_of)
+    if found is None:
+        found = _unite(known, new, fact_order)
+    assert found is not None  # noqa: S101  (the order is the key)
+    return found
+
+
+def _unite(known: list[Fact], new: Sequence[Fact], key_of: Callable[[Fact], Any]) -> Union | None:
+    """None where resources that are not the same have the same ``key_of``."""
+    placed = dict(zip(map(key_of, known), range(len(known)), strict=True))
+    if len(placed) < len(known):
+        return None
     facts = list(known)
-    touched: list[Fact] = []
+    came: list[Fact] = []
+    went: list[Fact] = []
     for fact in new:
-        key = (fact.source, fact.type, fact.id)
+        key = key_of(fact)
         place = placed.get(key)
         if place is None:
             placed[key] = len(facts)
             facts.append(fact)
         else:
             old = facts[place]
-            if newer(old, fact) is old:
+            if old.type != fact.type or old.source != fact.source:
+                return None
+            if fact.stamp < old.stamp or (fact.stamp == old.stamp and newer(old, fact) is old):
                 continue
-            touched.append(old)
+            went.append(old)
             facts[place] = fact
-        touched.append(fact)
+        came.append(fact)
     if len(facts) > len(known):
         facts.sort(key=fact_order)
-    return facts, touched
+    return Union(facts, came, went)
 
 
 def join(a: PatientState, b: PatientState) -> PatientState:
@@ -154,7 +180,7 @@ def join(a: PatientState, b: PatientState) -> PatientState:
     if left != right:
         winner = a if left > right else b
         return msgspec.structs.replace(winner, origins=origins)
-    facts, _ = unite(a.facts, b.facts)
+    facts = unite(a.facts, b.facts).facts
     data = _encoder.encode(facts)
     caches = [
         state.cache
@@ -177,5 +203,5 @@ def _cache_order(cache: Cache) -> tuple[int, bytes]:
 
 def of_change(change: PatientChange) -> PatientState:
     """A change as the state of somebody of whom nothing else is known."""
-    facts = [] if change.objected else unite([], change.facts)[0]
+    facts = [] if change.objected else unite([], change.facts).facts
     return PatientState(FORMAT, change.generation, change.objected, (), None, facts)

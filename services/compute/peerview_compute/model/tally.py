@@ -1,8 +1,15 @@
 """A practice's tally: the sum of what its patients contribute."""
 
+from collections.abc import Iterable
+
 import msgspec
 
-from peerview_compute.model.status import Contribution, Contributions, Status
+from peerview_compute.model.state import Cell
+from peerview_compute.model.status import Contributions, Status
+
+_OUT, _MET, _MISS, _EXCEPTION = (
+    int(status) for status in (Status.OUT, Status.MET, Status.MISS, Status.EXCEPTION)
+)
 
 
 class Counts(msgspec.Struct):
@@ -15,18 +22,17 @@ class Counts(msgspec.Struct):
     exception: int = 0
     excluded: int = 0
 
-    def move(self, contribution: Contribution, sign: int) -> None:
+    def move(self, status: int, denominator: int, numerator: int, sign: int) -> None:
         """Count a patient's contribution once more (1) or once less (-1)."""
-        status, denominator, numerator = contribution
-        if status == Status.OUT:
+        if status == _OUT:
             return
         self.denominator += sign * denominator
         self.numerator += sign * numerator
-        if status == Status.MET:
+        if status == _MET:
             self.met += sign
-        elif status == Status.MISS:
+        elif status == _MISS:
             self.miss += sign
-        elif status == Status.EXCEPTION:
+        elif status == _EXCEPTION:
             self.exception += sign
         else:
             self.excluded += sign
@@ -47,8 +53,16 @@ class Tally:
     def add(self, contributions: Contributions, sign: int = 1) -> None:
         """Count a patient once more (1) or once less (-1)."""
         for counts, contribution in zip(self.counts, contributions, strict=True):
-            if contribution[0] != Status.OUT:
-                counts.move(contribution, sign)
+            if contribution[0] != _OUT:
+                counts.move(*contribution, sign)
+
+    def count(self, cells: Iterable[Cell], sign: int = 1) -> None:
+        """The same, out of a cache: indicators without a cell are not looked at."""
+        counts = self.counts
+        for cell in cells:
+            status = cell.status
+            if status != _OUT:
+                counts[cell.indicator].move(status, cell.denominator, cell.numerator, sign)
 
     def replace(self, before: Contributions, after: Contributions) -> bool:
         """Take ``before`` out and put ``after`` in; whether that changed anything."""
@@ -56,8 +70,8 @@ class Tally:
             return False
         for counts, old, new in zip(self.counts, before, after, strict=True):
             if old != new:
-                counts.move(old, -1)
-                counts.move(new, 1)
+                counts.move(*old, -1)
+                counts.move(*new, 1)
         return True
 
     def __getitem__(self, indicator: int) -> Counts:

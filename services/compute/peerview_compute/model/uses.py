@@ -1,5 +1,5 @@
-"""What a definition looks at, and how far back: the base of pruning and of "which figures may an
-arriving fact touch"."""
+"""What a definition looks at, and how far back: the base of pruning, of "which figures may an
+arriving fact touch", and of "whom can it never be about"."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -43,6 +43,37 @@ def uses_of(version: Version, readings: Mapping[str, ReadingDefinition]) -> Iter
             yield from _uses(rule.when, readings)
     if version.facts is not None:
         yield from _each(version.facts.any_of, version.facts.within)
+
+
+def needed_by(
+    condition: Condition, readings: Mapping[str, ReadingDefinition]
+) -> frozenset[str] | None:
+    """Clusters without any fact of which, of whatever day, the condition can never come to hold
+    without new data. None where it may."""
+    if condition.all_ is not None:
+        found = (needed_by(part, readings) for part in condition.all_)
+        return next((needed for needed in found if needed is not None), None)
+    if condition.any_ is not None:
+        parts = [needed_by(part, readings) for part in condition.any_]
+        known = [needed for needed in parts if needed is not None]
+        return frozenset().union(*known) if len(known) == len(parts) else None
+    if condition.unresolved is not None:
+        return frozenset(condition.unresolved.diagnosis)
+    if condition.coded is not None:
+        return frozenset(condition.coded.any_of)
+    if condition.coded_at_age is not None:
+        return frozenset(condition.coded_at_age.any_of)
+    if condition.latest_coded is not None:
+        return frozenset(condition.latest_coded.is_)
+    if condition.later is not None:
+        return frozenset(condition.later.any_of)
+    if condition.latest_reading is not None:
+        return frozenset(reading_clusters(condition.latest_reading.of, readings))
+    if condition.invited is not None:
+        return frozenset(condition.invited.by)
+    if condition.first_diagnosis is not None:
+        return frozenset(condition.first_diagnosis.of)
+    return None
 
 
 def _each(clusters: tuple[str, ...] | set[str], within: Window | None) -> Iterator[Use]:

@@ -50,7 +50,9 @@ class Layout:
     ) -> None:
         self._codes = codes
         self._numbers = {name: n for n, name in enumerate(sorted(clusters))}
-        self._memo: dict[tuple[Code, ...], tuple[int, ...]] = {}
+        self.memo: dict[tuple[Code, ...], tuple[int, ...]] = {}
+        """What ``clusters_of`` has answered lately."""
+        self._places: dict[tuple[int, ...], tuple[int, ...]] = {}
         self.selections: list[tuple[int, ...]] = []
         self.readings: list[tuple[Source, ...]] = []
         self.reading_selections: list[int] = []
@@ -72,7 +74,7 @@ class Layout:
             )
             self.reading_selections.append(self.select(source.cluster for source in used))
             self.plausible.append(found.plausible)
-        self.panel = self._numbers.get(PANEL_CLUSTER)
+        self.panels = self.select({PANEL_CLUSTER} & self._numbers.keys())
         self.pairs: tuple[int, ...] = tuple(
             self._reading_numbers[part]
             for pair in pair_readings()
@@ -87,18 +89,35 @@ class Layout:
             self.selections.append(wanted)
         return self.selections.index(wanted)
 
+    def numbers(self, clusters: Iterable[str]) -> frozenset[int]:
+        """For ``View.has_any``."""
+        return frozenset(self._numbers[name] for name in clusters)
+
     def reading(self, name: str) -> int:
         return self._reading_numbers[name]
 
     def clusters_of(self, codes: tuple[Code, ...]) -> tuple[int, ...]:
         """The numbers of the clusters that any of ``codes`` is in."""
-        known = self._memo.get(codes)
+        known = self.memo.get(codes)
         if known is None:
-            if len(self._memo) >= _MEMO_LIMIT:
-                self._memo.clear()
+            if len(self.memo) >= _MEMO_LIMIT:
+                self.memo.clear()
             names = {name for code in codes for name in self._codes.clusters_of(code)}
             known = tuple(sorted(self._numbers[name] for name in names if name in self._numbers))
-            self._memo[codes] = known
+            self.memo[codes] = known
+        return known
+
+    def places_of(self, clusters: tuple[int, ...]) -> tuple[int, ...]:
+        """Which of ``pairs`` a value in these clusters may be."""
+        known = self._places.get(clusters)
+        if known is None:
+            if len(self._places) >= _MEMO_LIMIT:
+                self._places.clear()
+            known = self._places[clusters] = tuple(
+                place
+                for place, reading in enumerate(self.pairs)
+                if any(source.cluster in clusters for source in self.readings[reading])
+            )
         return known
 
     def value(
@@ -119,8 +138,11 @@ class Layout:
         return None
 
 
-def order(fact: Fact, body: Coded) -> tuple[int, int, int, int, str, int, str]:
-    """What "latest" goes by: instant, last updated, version, id as text, resource type."""
+def order(fact: Fact) -> tuple[int, int, int, int, str, int, str]:
+    """What "latest" goes by: instant, last updated, version, id as text, resource type. Of a coded
+    fact; its day comes first, and is worth comparing alone before all of this is put together."""
+    body = fact.body
+    assert isinstance(body, Coded)  # noqa: S101
     return (
         body.day,
         body.elapsed,
@@ -136,14 +158,14 @@ class View:
     """A set of facts on a day. Holds what was asked for before; never outlives its evaluation."""
 
     __slots__ = (
-        "_days", "_groups", "_layout", "_pairs", "_readings", "_resolved", "appointments",
+        "_coded", "_days", "_groups", "_layout", "_pairs", "_readings", "_resolved", "appointments",
         "contacts", "day", "person", "registered", "registered_until", "registrations", "start",
     )  # fmt: skip
 
     def __init__(self, layout: Layout, facts: Sequence[Fact], day: int) -> None:
         self.day = day
         self._layout = layout
-        self._groups: dict[int, list[Fact]] = {}
+        self._groups: dict[int, list[Fact]] | None = None
         self._days: dict[int, list[int]] = {}
         self._readings: dict[int, list[tuple[Fact, Coded, float]]] = {}
         self._resolved: dict[tuple[int, int], list[int]] = {}
@@ -153,20 +175,12 @@ class View:
         self.registrations: list[Registration] = []
         self.person: Person | None = None
         patient: Fact | None = None
-        groups, clusters_of = self._groups, layout.clusters_of
-        memo = layout._memo
+        self._coded: list[Fact] = []
         for fact in facts:
             body = fact.body
             kind = type(body)
             if kind is Coded:
-                codes = body.codes  # type: ignore[union-attr]
-                numbers = memo.get(codes)
-                for number in clusters_of(codes) if numbers is None else numbers:
-                    group = groups.get(number)
-                    if group is None:
-                        groups[number] = [fact]
-                    else:
-                        group.append(fact)
+                self._coded.append(fact)
             elif kind is Appointment:
                 self.appointments.append(body)  # type: ignore[arg-type]
             elif kind is Contact:
@@ -185,10 +199,9 @@ class View:
         person = self.person
         if person is None:
             return
-        limit = min(
-            NEVER if person.died is None else person.died,
-            NEVER if person.inactive_from is None else person.inactive_from,
-        )
+        limit = NEVER if person.died is None else person.died
+        if person.inactive_from is not None and person.inactive_from < limit:
+            limit = person.inactive_from
         if self.registrations:
             periods = [
                 (found.start, limit if found.end is None else min(found.end, limit))
@@ -209,10 +222,35 @@ class View:
                 (start for start, end in periods if self.day < start < end), default=NEVER
             )
 
+    def _group(self) -> dict[int, list[Fact]]:
+        """The coded facts by cluster, those of several in each; of all days. Not made before it is
+        asked for: much of a tick's work is about appointments alone."""
+        groups: dict[int, list[Fact]] = {}
+        self._groups = groups
+        known, clusters_of = self._layout.memo, self._layout.clusters_of
+        for fact in self._coded:
+            codes = fact.body.codes  # type: ignore[union-attr]
+            for number in known.get(codes) or clusters_of(codes):
+                group = groups.get(number)
+                if group is None:
+                    groups[number] = [fact]
+                else:
+                    group.append(fact)
+        return groups
+
+    def has_any(self, clusters: frozenset[int]) -> bool:
+        """Whether there is a fact of any of these clusters, of whatever day."""
+        groups = self._groups
+        if groups is None:
+            groups = self._group()
+        return not groups.keys().isdisjoint(clusters)
+
     def facts(self, selection: int) -> list[Fact]:
         """The coded facts of a selection, each once, in no order; of all days."""
         clusters = self._layout.selections[selection]
         groups = self._groups
+        if groups is None:
+            groups = self._group()
         if len(clusters) == 1:
             return groups.get(clusters[0], _NONE)
         found: list[Fact] = []
@@ -230,9 +268,12 @@ class View:
         """The days of the facts of a selection, ascending."""
         days = self._days.get(selection)
         if days is None:
-            days = [fact.body.day for fact in self.facts(selection)]  # type: ignore[union-attr]
-            if len(days) > 1:
+            facts = self.facts(selection)
+            if facts:
+                days = [fact.body.day for fact in facts]  # type: ignore[union-attr]
                 days.sort()
+            else:
+                days = _NO_DAYS
             self._days[selection] = days
         return days
 
@@ -281,13 +322,15 @@ class View:
         for place, reading in enumerate(layout.pairs):
             for _, body, value in self.readings(reading):
                 pool(body.day, place, value)
-        for fact in self._groups.get(layout.panel, _NONE) if layout.panel is not None else ():
+        for fact in self.facts(layout.panels):
             panel = fact.body
             assert isinstance(panel, Coded)  # noqa: S101
             for component in panel.components:
                 clusters = layout.clusters_of(component.codes)
-                for place, reading in enumerate(layout.pairs):
-                    read = layout.value(reading, clusters, component.value, component.unit)
+                for place in layout.places_of(clusters):
+                    read = layout.value(
+                        layout.pairs[place], clusters, component.value, component.unit
+                    )
                     if read is not None:
                         pool(panel.day, place, read)
         complete = sorted(
@@ -300,6 +343,7 @@ class View:
 
 
 _NONE: Final[list[Fact]] = []
+_NO_DAYS: Final[list[int]] = []
 _PATIENT: Final = int(ResourceType.PATIENT)
 
 

@@ -6,7 +6,8 @@ it is, or why it is none. ``collect`` does so for a whole set of files.
 
 from peerview_ingest.fhir.issues import Issue, Outcome
 from peerview_ingest.fhir.keys import ClearKeys, HmacKeys, Keys
-from peerview_ingest.fhir.reader import Feed, Read, Reader, Receipt
+from peerview_ingest.fhir.read import Feed, Read, Receipt
+from peerview_ingest.fhir.reader import Reader
 from peerview_ingest.fhir.resolver import Resolver
 
 __all__ = [

@@ -11,7 +11,8 @@ from peerview_common.ids import OdsCode
 from peerview_ingest.fhir.issues import Issue, Outcome
 from peerview_ingest.fhir.keys import ClearKeys
 from peerview_ingest.fhir.objection import Word, objects, word_of
-from peerview_ingest.fhir.reader import Feed, Read, Reader, Receipt
+from peerview_ingest.fhir.read import Feed, Read, Receipt
+from peerview_ingest.fhir.reader import Reader
 from peerview_ingest.fhir.resolver import Resolver
 
 MAX_ISSUES: Final = 1_000

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 Severity: TypeAlias = Literal["error", "warning", "information"]
 
@@ -33,9 +33,49 @@ class Issue:
         }
 
 
-class Fault(Exception):
-    """A resource that cannot be taken, with the place and the reason."""
+class Notes:
+    """What is found wrong with one resource, all of it: a reader notes a fault and reads on.
 
-    def __init__(self, expression: str, code: str, diagnostics: str) -> None:
-        super().__init__(diagnostics)
-        self.issue = Issue("error", code, expression, diagnostics)
+    A fault refuses the resource; a warning does not. Two faults of one place are told once, and of
+    very many only the first, so that what is said never grows with what was sent.
+    """
+
+    __slots__ = ("faulty", "issues", "place")
+
+    def __init__(self, place: str = "") -> None:
+        self.issues: list[Issue] = []
+        self.faulty = False
+        self.place = place
+
+    def fault(self, expression: str, code: str, diagnostics: str) -> None:
+        self.faulty = True
+        self._add(Issue("error", code, expression, diagnostics))
+
+    def told(self, place: str, parent: str | None = None) -> bool:
+        """Whether a fault of this place, or within it, or of its whole parent is noted."""
+        return self.faulty and any(
+            issue.severity == "error"
+            and (issue.expression.startswith(place) or issue.expression == parent)
+            for issue in self.issues
+        )
+
+    def warn(self, expression: str, code: str, diagnostics: str) -> None:
+        self._add(Issue("warning", code, expression, diagnostics))
+
+    def inform(self, expression: str, diagnostics: str) -> None:
+        self._add(Issue("information", "informational", expression, diagnostics))
+
+    def _add(self, issue: Issue) -> None:
+        if len(self.issues) < MAX_ISSUES:
+            if issue not in self.issues:
+                self.issues.append(issue)
+        elif len(self.issues) == MAX_ISSUES or (
+            self.faulty and self.issues[-1].severity != "error"
+        ):
+            # a fault after many warnings must still show
+            severity: Severity = "error" if self.faulty else "warning"
+            self.issues[MAX_ISSUES:] = [Issue(severity, "too-costly", self.place, MORE)]
+
+
+MAX_ISSUES: Final = 25
+MORE: Final = "more is wrong with it than is listed here"

@@ -7,6 +7,7 @@ machine that holds the records anyway.
 import hashlib
 import hmac
 import re
+import uuid
 from typing import Final, Protocol
 
 from peerview_common.ids import PATIENT_KEY_BYTES
@@ -14,11 +15,19 @@ from peerview_common.ids import PATIENT_KEY_BYTES
 GP_BYTES: Final = 8
 MASTER_BYTES: Final = 32
 
-# a UUID, hexadecimal digits, decimal digits and dashes; up to four letters may come first
-_TECHNICAL: Final = re.compile(r"[A-Za-z]{0,4}[0-9A-Fa-f-]{1,64}", re.ASCII)
+# Up to nine decimal digits, with dashes, behind one letter at most; or hexadecimal too long for a
+# name. Two letters are enough for one ("Jo-1950"), and three hexadecimal digits ("Ada"); ten digits
+# are an NHS number, eleven a telephone's.
+_TECHNICAL: Final = re.compile(r"[A-Za-z]?[0-9](-*[0-9]){0,8}|[0-9A-Fa-f]{16,64}", re.ASCII)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _DIGITS: Final = re.compile(r"[0-9]{10,}", re.ASCII)
 _NHS_WEIGHTS: Final = range(10, 1, -1)
+
+
+def issuable(digits: str) -> bool:
+    """Whether it is a valid NHS number of the ranges that are, or were meant to be, issued: none
+    begins with 0, 1 or 2, as numbers that count seconds or milliseconds do."""
+    return is_nhs_number(digits) and digits[0] >= "3"
 
 
 class Keys(Protocol):
@@ -59,25 +68,34 @@ def holds_nhs_number(text: str) -> bool:
 
 def looks_technical(text: str) -> bool:
     """Whether an id was made by a machine: it may then stand in the log as it is."""
-    return bool(_TECHNICAL.fullmatch(text)) and not holds_nhs_number(text)
+    made = _UUID.fullmatch(text) or _TECHNICAL.fullmatch(text)
+    return bool(made) and not holds_nhs_number(text)
 
 
-def derive(master: bytes, practice: str, purpose: str) -> bytes:
-    """One practice's key for one purpose: HKDF-SHA-256 (RFC 5869) with the practice as salt."""
+def derive(master: bytes, practice: str, purpose: str, version: int = 1) -> bytes:
+    """One practice's key for one purpose: HKDF-SHA-256 (RFC 5869) with the practice as salt, and
+    the purpose and the version of the practice's keys as info."""
     extracted = hmac.digest(practice.encode(), master, hashlib.sha256)
-    return hmac.digest(extracted, f"peerview {purpose} v1".encode() + b"\x01", hashlib.sha256)
+    info = f"peerview {purpose} v{version}".encode()
+    return hmac.digest(extracted, info + b"\x01", hashlib.sha256)
 
 
 class HmacKeys:
-    """Keyed hashes under keys of the practice's own: equal people of two practices never match."""
+    """Keyed hashes under keys of the practice's own: equal people of two practices never match,
+    nor do those of two versions of one practice's keys."""
 
-    def __init__(self, master: bytes, practice: str) -> None:
+    def __init__(self, master: bytes, practice: str, version: int = 1) -> None:
         if len(master) < MASTER_BYTES:
             raise ValueError(f"the master key must have at least {MASTER_BYTES} bytes")
-        self._patient = hmac.new(derive(master, practice, "patient"), digestmod=hashlib.sha256)
-        self._gp = hmac.new(derive(master, practice, "gp"), digestmod=hashlib.sha256)
-        self._fact = hmac.new(derive(master, practice, "fact"), digestmod=hashlib.sha256)
-        self._person = hmac.new(derive(master, practice, "person"), digestmod=hashlib.sha256)
+
+        def keyed(purpose: str) -> hmac.HMAC:
+            key = derive(master, practice, purpose, version)
+            return hmac.new(key, digestmod=hashlib.sha256)
+
+        self._patient = keyed("patient")
+        self._gp = keyed("gp")
+        self._fact = keyed("fact")
+        self._person = keyed("person")
 
     def patient(self, source: str, id_text: str) -> bytes:
         return _hash(self._patient, f"{len(source)}:{source}|{id_text}")[:PATIENT_KEY_BYTES]
@@ -86,7 +104,8 @@ class HmacKeys:
         return _hash(self._gp, text)[:GP_BYTES]
 
     def fact_id(self, text: str) -> str:
-        return text if looks_technical(text) else _hash(self._fact, text)[:16].hex()
+        # in the form of a UUID, which takes half the room
+        return text if looks_technical(text) else str(uuid.UUID(bytes=_hash(self._fact, text)[:16]))
 
     def person(self, nhs_number: str) -> bytes:
         return _hash(self._person, nhs_number)[:16]

@@ -1,10 +1,12 @@
 """The type 1 objection: one rule, for the service and for evaluation alike.
 
 A patient whose latest TYPE1DISSENT is not followed by a TYPE1WITHDRAWN on a later local date takes
-part in nothing. A dissent without a date stands until a deletion removes it.
+part in nothing. A dissent without a date stands until a deletion removes it. What a practice sets
+for a patient is such a dissent.
 """
 
 from collections.abc import Iterable
+from enum import IntEnum
 from typing import Final, NamedTuple
 
 from peerview_common.codes import OBJECTION, OBJECTION_WITHDRAWN, CodeList
@@ -14,12 +16,27 @@ UNDATED: Final = 2**31 - 1
 """The day of a dissent that has none: no withdrawal is later."""
 
 
+class Origin(IntEnum):
+    """Where a word comes from."""
+
+    SAID = 0
+    """A resource says it, and may be deleted."""
+    SET = 1
+    """The practice has set it for the patient."""
+    CARRIED = 2
+    """It was said under the practice's former keys."""
+
+
 class Word(NamedTuple):
     """What one fact says of the objection."""
 
     day: int
     dissent: bool
     withdrawn: bool
+    origin: int = Origin.SAID
+
+
+A_SETTING: Final = Word(UNDATED, True, False, Origin.SET)
 
 
 def word_of(codes: CodeList, fact: Fact) -> Word | None:

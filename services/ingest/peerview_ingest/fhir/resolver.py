@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from peerview_common.facts import NO_VERSION
-from peerview_ingest.fhir.issues import Fault
+from peerview_ingest.fhir.issues import Notes
 from peerview_ingest.fhir.values import Json, child, children, text
 from peerview_ingest.fhir.versions import deletion_version, order, version_number
 
@@ -14,9 +14,7 @@ ODS_SYSTEM: Final = "https://fhir.nhs.uk/Id/ods-organization-code"
 NHS_NUMBER_SYSTEM: Final = "https://fhir.nhs.uk/Id/nhs-number"
 URN: Final = "urn:uuid:"
 
-DELETE_URL: Final = re.compile(r"(?:.*/)?([A-Za-z]+)/([^/?#]+)(?:/_history/[^/?#]+)?", re.DOTALL)
-"""What a deletion's ``request.url`` names: type and id."""
-
+_ADDRESS = re.compile(r"(?:.*/)?([A-Za-z]+)/([^/?#]+)(?:/_history/[^/?#]+)?", re.DOTALL)
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CONDITIONAL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://[^?#]*/)?([A-Za-z]+)\?.*", re.DOTALL)
 
@@ -49,24 +47,30 @@ def named_type(reference: str) -> str | None:
     return match[1] if match else None
 
 
-def identity(resource: Json, place: str) -> str | None:
+def identity(resource: Json, place: str, notes: Notes) -> str | None:
     """A resource's logical id, else its first business identifier as ``system|value``."""
-    found = text(resource, "id", place)
+    found = text(resource, "id", place, notes)
     if found is not None:
         return found
     if not isinstance(resource.get("identifier"), list):  # some types have a single identifier
-        single = child(resource, "identifier", place)
-        return _identifier(single, f"{place}.identifier") if single else None
-    for number, entry in enumerate(children(resource, "identifier", place)):
-        found = _identifier(entry, f"{place}.identifier[{number}]")
+        single = child(resource, "identifier", place, notes)
+        return _identifier(single, f"{place}.identifier", notes) if single else None
+    for number, entry in enumerate(children(resource, "identifier", place, notes)):
+        found = _identifier(entry, f"{place}.identifier[{number}]", notes)
         if found is not None:
             return found
     return None
 
 
-def _identifier(entry: Json, place: str) -> str | None:
-    value = text(entry, "value", place)
-    return None if value is None else f"{text(entry, 'system', place) or ''}|{value}"
+def _identifier(entry: Json, place: str, notes: Notes) -> str | None:
+    value = text(entry, "value", place, notes)
+    return None if value is None else f"{text(entry, 'system', place, notes) or ''}|{value}"
+
+
+def addressed(url: object) -> Target | None:
+    """What the ``request.url`` of a PUT or DELETE names: ``Type/ID``; None for anything else."""
+    match = _ADDRESS.fullmatch(url) if isinstance(url, str) else None
+    return Target(match[1], match[2]) if match else None
 
 
 class Resolver:
@@ -86,23 +90,27 @@ class Resolver:
         self._organisations: dict[str, tuple[tuple[int, int, bool], str]] = {}
         """The newest version of each organisation given here: its order, and its ODS code or ""."""
 
-    def add(self, resource: object, full_url: object = None) -> None:
-        """Take note of a resource, whatever its type; what is malformed is passed over."""
+    def add(self, resource: object, full_url: object = None, known_id: str | None = None) -> None:
+        """Take note of a resource, whatever its type; what is malformed is passed over.
+
+        ``known_id`` is its id where its address alone says it.
+        """
         if not isinstance(resource, dict):
             return
         kind = resource.get("resourceType")
         if not isinstance(kind, str):
             return
-        try:
-            found = identity(resource, kind)
-        except Fault:
-            return
-        if found is None and not isinstance(full_url, str):
+        notes = Notes()
+        found = identity(resource, kind, notes)
+        own = resource.get("id")
+        if known_id is not None and not own:
+            own = found = known_id
+        if notes.faulty or (found is None and not isinstance(full_url, str)):
             return
         target = Target(kind, found or "")
         if isinstance(full_url, str):
             self._full_urls[full_url] = target
-        if isinstance(resource.get("id"), str):
+        if isinstance(own, str):
             self._ids.setdefault(target.id, target)
         if kind == "Organization":
             self._organise(target.id, *_version_of(resource), ods_of_organisation(resource) or "")
@@ -112,20 +120,22 @@ class Resolver:
         if not isinstance(entry, dict):
             return
         resource, request = entry.get("resource"), entry.get("request")
-        if not isinstance(request, dict) or request.get("method") != "DELETE":
+        if not isinstance(request, dict):
             self.add(resource, entry.get("fullUrl"))
             return
-        url = request.get("url")
-        match = DELETE_URL.fullmatch(url) if isinstance(url, str) else None
-        if match is None or match[1] != "Organization":
+        method, target = request.get("method"), addressed(request.get("url"))
+        if method != "DELETE":
+            known_id = target.id if target is not None and method == "PUT" else None
+            self.add(resource, entry.get("fullUrl"), known_id)
             return
-        try:
-            stamp, _, number = deletion_version(
-                entry, resource if isinstance(resource, dict) else {}, "entry", timestamp
-            )
-        except Fault:
+        if target is None or target.type != "Organization":
             return
-        self._organise(match[2], stamp, number, "", deleted=True)
+        notes = Notes()
+        stamp, _, number = deletion_version(
+            entry, resource if isinstance(resource, dict) else {}, "entry", timestamp, notes
+        )
+        if not notes.faulty:
+            self._organise(target.id, stamp, number, "", deleted=True)
 
     def _organise(
         self, id_text: str, stamp: str | None, number: int, code: str, *, deleted: bool = False
@@ -180,43 +190,61 @@ def _version_of(resource: Json) -> tuple[str | None, int]:
 
 def ods_of_organisation(resource: Json) -> str | None:
     """An Organization's own ODS code, by its identifier with the ODS system."""
-    try:
-        for number, entry in enumerate(children(resource, "identifier", "Organization")):
-            at = f"Organization.identifier[{number}]"
-            if text(entry, "system", at) == ODS_SYSTEM and (value := text(entry, "value", at)):
-                return value
-    except Fault:
-        return None
+    notes = Notes()
+    for entry in children(resource, "identifier", "", notes):
+        if text(entry, "system", "", notes) == ODS_SYSTEM:
+            value = text(entry, "value", "", notes)
+            if value is not None or notes.faulty:
+                return None if notes.faulty else value
     return None
 
 
-def contained(resource: Json, reference: str, place: str) -> Json | None:
-    """The contained resource that ``#id`` points to."""
-    if not reference.startswith("#"):
-        return None
-    for found in children(resource, "contained", place):
-        if found.get("id") == reference[1:]:
-            return found
-    return None
+class Contained:
+    """A resource's contained ones by their ids, put in order when the first is asked for."""
+
+    __slots__ = ("_found", "_notes", "_place", "_resource")
+
+    def __init__(self, resource: Json, place: str, notes: Notes) -> None:
+        self._resource, self._place, self._notes = resource, place, notes
+        self._found: dict[str, Json] | None = None
+
+    def get(self, reference: str) -> Json | None:
+        """What ``#id`` points to."""
+        if not reference.startswith("#"):
+            return None
+        if self._found is None:
+            self._found = {}
+            for each in children(self._resource, "contained", self._place, self._notes):
+                own = each.get("id")
+                if isinstance(own, str):
+                    self._found.setdefault(own, each)
+        return self._found.get(reference[1:])
 
 
 def practice_of(
-    resource: Json, reference: Json, place: str, resolver: Resolver, *, bare_identifier: bool
+    reference: Json,
+    place: str,
+    resolver: Resolver,
+    contained: Contained,
+    notes: Notes,
+    *,
+    bare_identifier: bool,
 ) -> str | None:
     """The practice that a Reference names, by ODS code; None where it gives none.
 
     ``bare_identifier`` says whether an identifier without a system is taken as an ODS code.
     """
-    identifier = child(reference, "identifier", place)
+    identifier = child(reference, "identifier", place, notes)
     if identifier is not None:
         at = f"{place}.identifier"
-        system, value = text(identifier, "system", at), text(identifier, "value", at)
+        system = text(identifier, "system", at, notes)
+        value = text(identifier, "value", at, notes)
         if value and (system == ODS_SYSTEM or (system is None and bare_identifier)):
             return value
-    pointer = text(reference, "reference", place)
+    pointer = text(reference, "reference", place, notes)
     if pointer is None:
         return None
-    inside = contained(resource, pointer, place)
+    inside = contained.get(pointer)
     if inside is not None:
         return ods_of_organisation(inside) if inside.get("resourceType") == "Organization" else None
     target = resolver.target(pointer)

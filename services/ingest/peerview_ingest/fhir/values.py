@@ -1,4 +1,5 @@
-"""FHIR's JSON, read with suspicion: every function names the place of what it cannot take."""
+"""FHIR's JSON, read with suspicion: every function notes the place of what it cannot take, and
+reads on as if it were absent."""
 
 import math
 import re
@@ -11,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from peerview_common.codes import CodeList
 from peerview_common.days import LONDON, day_of, london, millis
 from peerview_common.facts import Code, Unit, code_order
-from peerview_ingest.fhir.issues import Fault
+from peerview_ingest.fhir.issues import Notes
 
 Json: TypeAlias = Mapping[str, Any]
 
@@ -22,6 +23,11 @@ UNITS: Final = {
     "mmol/mol": Unit.MMOL_PER_MOL,
     "%": Unit.PERCENT,
 }
+
+MAX_TIME: Final = 64
+"""Characters of a date or time: what is longer is none, whatever it begins with."""
+ABSURD: Final = 1_000_000
+"""Outside what is plausible for everything that is measured."""
 
 _TIME = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?"
@@ -41,38 +47,50 @@ class Moment:
     """Given as a month or a year: the day is its first."""
 
 
-def child(parent: Json, name: str, place: str) -> Json | None:
+def child(parent: Json, name: str, place: str, notes: Notes) -> Json | None:
     value = parent.get(name)
     if value is None or isinstance(value, dict):
         return value
-    raise Fault(f"{place}.{name}", "structure", "must be an object")
+    notes.fault(f"{place}.{name}", "structure", "must be an object")
+    return None
 
 
-def children(parent: Json, name: str, place: str) -> list[Json]:
+def children(parent: Json, name: str, place: str, notes: Notes) -> list[Json]:
+    """A list of objects; what is no object in it is noted, and empty, so that places still hold."""
     value = parent.get(name)
     if value is None:
         return []
     if not isinstance(value, list):
-        raise Fault(f"{place}.{name}", "structure", "must be a list")
-    for number, item in enumerate(value):
+        notes.fault(f"{place}.{name}", "structure", "must be a list")
+        return []
+    for item in value:
         if not isinstance(item, dict):
-            raise Fault(f"{place}.{name}[{number}]", "structure", "must be an object")
+            return _mended(value, f"{place}.{name}", notes)
     return value
 
 
-def text(parent: Json, name: str, place: str) -> str | None:
+def _mended(items: list[Any], place: str, notes: Notes) -> list[Json]:
+    for number, item in enumerate(items):
+        if not isinstance(item, dict):
+            notes.fault(f"{place}[{number}]", "structure", "must be an object")
+    return [item if isinstance(item, dict) else {} for item in items]
+
+
+def text(parent: Json, name: str, place: str, notes: Notes) -> str | None:
     """A text, None where it is absent or empty."""
     value = parent.get(name)
     if value is None or isinstance(value, str):
         return value or None
-    raise Fault(f"{place}.{name}", "structure", "must be a text")
+    notes.fault(f"{place}.{name}", "structure", "must be a text")
+    return None
 
 
-def flag(parent: Json, name: str, place: str) -> bool | None:
+def flag(parent: Json, name: str, place: str, notes: Notes) -> bool | None:
     value = parent.get(name)
     if value is None or isinstance(value, bool):
         return value
-    raise Fault(f"{place}.{name}", "structure", "must be true or false")
+    notes.fault(f"{place}.{name}", "structure", "must be true or false")
+    return None
 
 
 @lru_cache(maxsize=32_768)
@@ -98,7 +116,7 @@ def parse_millis(value: str) -> int:
 
 
 def _parse(value: str) -> tuple[date | datetime, bool]:
-    match = _TIME.fullmatch(value)
+    match = _TIME.fullmatch(value) if len(value) <= MAX_TIME else None
     if match is None:
         raise ValueError("not a date or time")
     year, month, day, hour, minute, second, fraction, zone = match.groups()
@@ -137,8 +155,8 @@ def _zone(zone: str | None) -> timezone | Any:
     return timezone(-offset if zone[0] == "-" else offset)
 
 
-def moment(parent: Json, name: str, place: str) -> Moment | None:
-    """An element as a moment; a Fault where it is no possible date."""
+def moment(parent: Json, name: str, place: str, notes: Notes) -> Moment | None:
+    """An element as a moment; a fault where it is no possible date."""
     value = parent.get(name)
     if value is None or value == "":
         return None
@@ -147,53 +165,75 @@ def moment(parent: Json, name: str, place: str) -> Moment | None:
             return parse_moment(value)
         except (ValueError, OverflowError):
             pass
-    raise Fault(f"{place}.{name}", "value", "is not a possible date or time")
+    notes.fault(f"{place}.{name}", "value", NO_DATE)
+    return None
 
 
-def chosen_moment(parent: Json, name: str, place: str) -> Moment | None:
+NO_DATE: Final = "is not a possible date or time"
+
+
+def chosen_moment(parent: Json, name: str, place: str, notes: Notes) -> Moment | None:
     """A choice type: dateTime or instant, else a Period's start; anything else is no date."""
     for kind in ("DateTime", "Instant"):
-        found = moment(parent, name + kind, place)
+        found = moment(parent, name + kind, place, notes)
         if found is not None:
             return found
-    period = child(parent, f"{name}Period", place)
-    return moment(period, "start", f"{place}.{name}Period") if period else None
+    period = child(parent, f"{name}Period", place, notes)
+    return moment(period, "start", f"{place}.{name}Period", notes) if period else None
 
 
-def concept_codes(codes: CodeList, concept: Json | None, place: str) -> tuple[Code, ...]:
+def concept_codes(
+    codes: CodeList, concept: Json | None, place: str, notes: Notes
+) -> tuple[Code, ...]:
     """The listed codes of a CodeableConcept."""
     found: list[Code] = []
     if concept is not None:
-        for number, coding in enumerate(children(concept, "coding", place)):
+        for number, coding in enumerate(children(concept, "coding", place, notes)):
             at = f"{place}.coding[{number}]"
-            found.extend(codes.codes_for(text(coding, "system", at), text(coding, "code", at)))
-    return sorted_codes(found)
+            system, code = text(coding, "system", at, notes), text(coding, "code", at, notes)
+            found.extend(codes.codes_for(system, code))
+    listed = sorted_codes(found)
+    if len(listed) > MAX_CODES:
+        notes.fault(f"{place}.coding", "too-costly", f"holds more than {MAX_CODES} listed codes")
+        return listed[:MAX_CODES]
+    return listed
+
+
+MAX_CODES: Final = 100
+"""Of one concept: a fact must stay small, whatever a sender thinks of."""
 
 
 def sorted_codes(found: list[Code]) -> tuple[Code, ...]:
     return tuple(sorted(set(found), key=code_order)) if len(found) > 1 else tuple(found)
 
 
-def status_codes(parent: Json, name: str, place: str) -> list[str | None]:
+def status_codes(parent: Json, name: str, place: str, notes: Notes) -> list[str | None]:
     """The codes of a status given as a CodeableConcept (R4) or as a plain code (STU3)."""
     value = parent.get(name)
     if isinstance(value, str):
         return [value]
-    concept = child(parent, name, place)
+    concept = child(parent, name, place, notes)
     if concept is None:
         return []
     at = f"{place}.{name}"
-    return [text(coding, "code", at) for coding in children(concept, "coding", at)]
+    return [
+        text(coding, "code", f"{at}.coding[{number}]", notes)
+        for number, coding in enumerate(children(concept, "coding", at, notes))
+    ]
 
 
-def quantity(parent: Json, name: str, place: str) -> tuple[int | float | None, Unit]:
-    """``(value, unit)`` of a Quantity; no value unless it is a number."""
-    found = child(parent, name, place)
+def quantity(parent: Json, name: str, place: str, notes: Notes) -> tuple[int | float | None, Unit]:
+    """``(value, unit)`` of a Quantity; no value unless it is a number. One that is longer than any
+    reading may be a person's, and is cut to one that is no less absurd."""
+    found = child(parent, name, place, notes)
     if found is None:
         return None, Unit.ABSENT
     at = f"{place}.{name}"
-    unit = text(found, "code", at) or text(found, "unit", at)
-    return number(found.get("value")), UNITS.get(unit, Unit.OTHER) if unit else Unit.ABSENT
+    unit = text(found, "code", at, notes) or text(found, "unit", at, notes)
+    value = number(found.get("value"))
+    if value is not None and abs(value) > ABSURD:
+        value = ABSURD
+    return value, UNITS.get(unit, Unit.OTHER) if unit else Unit.ABSENT
 
 
 def number(value: object) -> int | float | None:

@@ -19,8 +19,8 @@ def share(request: Request) -> Share:
     return found
 
 
-def caller(request: Request, parts: Annotated[Share, Depends(share)]) -> Principal:
-    return parts.verifier.principal(request.headers.get("authorization"))
+async def caller(request: Request, parts: Annotated[Share, Depends(share)]) -> Principal:
+    return await parts.verifier.admit(request.headers.get("authorization"))
 
 
 ShareParts = Annotated[Share, Depends(share)]

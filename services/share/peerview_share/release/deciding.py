@@ -24,6 +24,7 @@ from peerview_share.store.epochs import Epoch, Snapshot
 MAX_SILENCE_MS: Final = round(timedelta(days=7).total_seconds() * 1000)
 MIN_GPS: Final = 3
 """Usual provider of care with fewer GPs would be one person's figure."""
+REKEYING: Final = "rekeying"
 PERSONAL: Final = frozenset({"upc"})
 
 
@@ -86,6 +87,8 @@ def _decide(
 ) -> Decision:
     if info.id in PERSONAL and body.gps < MIN_GPS:
         return withhold(info, CellState.NOT_SHARED)
+    if body.states.get(info.id) == REKEYING:
+        return hold(info, history)  # its patients may be there twice
     if info.id in body.states:
         return withhold(info, CellState.NOT_APPLICABLE)
     cell = body.cells.get(info.id)

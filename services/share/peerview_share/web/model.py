@@ -24,6 +24,7 @@ class Live:
     as_of: str
     version: str
     awaiting: bool
+    rekeying: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,8 @@ def _live(value: IndicatorValue, info: IndicatorInfo) -> Live:
         tuple((label, f"{count:,}") for label, count in pairs if label),
         words.day(parse_day(value.as_of)),
         value.version,
-        value.state != "current",
+        value.state == "awaiting-backfill",
+        value.state == "rekeying",
     )
 
 
