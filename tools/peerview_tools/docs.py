@@ -47,6 +47,7 @@ _TOOLS: Final = (
         "PEERVIEW_INGEST",
         "Address of ingest for `peerview send`, `send-extract`, `extracts`, `rekey` and `erase`.",
     ),
+    ("XDG_STATE_HOME", "Where `peerview send` remembers unfinished uploads; else ~/.local/state."),
     ("PEERVIEW_SHARE", "Address of share for `peerview agreement`."),
 )
 _WRITTEN: Final = "Written from the code by `make docs`; change the code, not this page."
