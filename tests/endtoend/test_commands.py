@@ -47,18 +47,16 @@ def test_send_takes_files_of_every_form_and_names_what_it_refused(
         "PEERVIEW_INGEST": world.stack.ingest.url,
         "PEERVIEW_TOKEN": world.tokens.system(who),
     }
-    done = peerview("send", lines, whole, **variables)
+    done = peerview("send", "--json", lines, whole, **variables)
     assert done.returncode == 1, done.stderr
     assert f"{lines}:{half + 1}: " in done.stderr
-    receipts = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [found["rejected"] for found in receipts] == [1, 0]
-    positions = {
-        place["partition"]: place["offset"] for found in receipts for place in found["positions"]
-    }
+    found = json.loads(done.stdout)
+    assert found["rejected"] == 1
+    positions = {found["position"]["partition"]: found["position"]["offset"]}
     with world.staff(who) as staff:
         live = actions.await_counted(staff, who.ods, positions, check=world.stack.check)
     assert actions.counts_of(live) == world.evaluated(who, tmp_path)
-    again = peerview("send", whole, **variables)
+    again = peerview("send", "--json", whole, **variables)
     assert again.returncode == 0
     found = json.loads(again.stdout)
     assert found["unchanged"] == found["accepted"]
@@ -68,10 +66,10 @@ def test_send_says_what_is_wrong(world: World, tmp_path: Path) -> None:
     file = tmp_path / "x.ndjson"
     file.write_text("{}\n")
     refused = peerview("send", "--to", world.stack.ingest.url, "--token", "a.b.c", file)
-    assert refused.returncode == 1
+    assert refused.returncode == 3, refused.stderr
     assert "401" in refused.stderr
     away = peerview("send", "--to", "http://127.0.0.1:9", "--token", "x", file)
-    assert away.returncode == 1
+    assert away.returncode == 3, away.stderr
     assert "nothing answers at this address" in away.stderr
     gone = peerview("send", "--to", world.stack.ingest.url, "--token", "x", tmp_path / "gone.json")
     assert gone.returncode == 2
