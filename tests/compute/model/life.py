@@ -11,9 +11,9 @@ from peerview_common.days import LONDON, date_of, day_of
 from peerview_common.facts import Fact
 from peerview_compute.model.core import Core
 from peerview_compute.model.state import unite
+from peerview_ingest.fhir import Feed, Reader, Receipt
 from peerview_ingest.fhir.collect import collect
 from peerview_ingest.fhir.keys import ClearKeys
-from peerview_ingest.fhir import Feed, Reader, Receipt
 from peerview_ingest.fhir.resolver import Resolver
 from peerview_tools.simulator import Practice, history, stream
 
