@@ -121,7 +121,7 @@ def of_controls() -> Examples:
         changes.ClockTicked("tick-1", DAY, 5),
         changes.ReleaseCut("cut-1", 1, DAY, 5),
         changes.PatientRekeyed("r", PRACTICE, b"o" * 16, b"n" * 16, "old", 5),
-        changes.PracticeRekeying("k", PRACTICE, 2, False, 5),
+        changes.PracticeRekeying("p", PRACTICE, 2, True, 5),
         changes.BackfillCompleted("b", PRACTICE, "codes", 5),
     ]
     found: Examples = {}

@@ -10,7 +10,6 @@ from peerview_tools.client import Client
 from peerview_tools.demo import actions
 from peerview_tools.demo.actions import Loaded
 from peerview_tools.demo.stack import ServiceDiedError
-from peerview_tools.send import submit
 from peerview_tools.simulator import Practice, history
 from peerview_tools.synthea import REFERENCE_DATE
 from tests.endtoend.stack import DAY, World, practice, running
@@ -25,7 +24,7 @@ def test_synthea_through_ingest_counts_what_the_recount_counts(world: World) -> 
     assert REFERENCE_DATE == DAY
     clinic = Practice("A99020", "Synthea", 0, 0, practice("A99020").quality, system="synthea")
     with world.system(clinic) as system:
-        answer = submit(system, SYNTHEA, lambda _: None)
+        answer = actions.bulk_file(system, SYNTHEA)
         assert answer.status == 202, answer.data[:500]
         taken = actions.receipt(answer.json(), 0)
     with world.staff(clinic) as staff:

@@ -49,6 +49,7 @@ def running(
     prefix: str,
     *,
     ready: bool = True,
+    module: str = "peerview_ingest",
     stdout: IO[bytes] | None = None,
     **rest: str,
 ) -> Iterator[Running]:
@@ -63,7 +64,7 @@ def running(
         **rest,
     }
     environment = {f"PEERVIEW_{key}": text for key, text in settings.items()}
-    process = Service("peerview_ingest", environment, directory, stdout=stdout)
+    process = Service(module, environment, directory, stdout=stdout)
     try:
         listening = wait_until(lambda: process.said("listening") if process.alive else [])[0]
         token = issuer.token(subject="feed", practices=[PRACTICE], scope="ingest:write")

@@ -22,6 +22,7 @@ from peerview_common import topics
 from peerview_common.auth import TokenVerifier
 from peerview_common.changes import ClockTicked, ReleaseCut
 from peerview_ingest.app import make_app
+from peerview_ingest.extracts.resources import wanted_columns
 from peerview_ingest.store import Turn
 from tests.compute.engine.feed import Feed
 from tests.compute.engine.world import Worker, wait_until
@@ -41,6 +42,7 @@ from tests.ingest.canaries import (
 )
 from tests.ingest.computing import DAY
 from tests.ingest.conftest import Service
+from tests.ingest.extracts.drops import FIELDGATE
 from tests.ingest.test_broker import running
 
 Send = Callable[..., Awaitable[httpx.Response]]
@@ -114,6 +116,70 @@ async def _bulk(send: Send) -> AsyncIterator[httpx.Response]:
     yield await send("POST", "/v1/bulk", content=NAME.encode(), headers=packed)
 
 
+async def _uploads(send: Send) -> AsyncIterator[httpx.Response]:
+    """An upload from its beginning to its end, with what may be sent on the way."""
+    for body in ({"full": True, NAME: PROSE}, {"full": NAME}, rich(), NAME):
+        yield await send("POST", "/v1/uploads", json=body)
+    begun = await send("POST", "/v1/uploads", json={"full": True})
+    yield begun
+    identity = begun.json()["upload"]
+    lines = b"\n".join(json.dumps(each).encode() for each in [*named(), rich()])
+    content = lines + f"\n{NAME}\n".encode()
+    report = {"Accept": "application/x-ndjson"}
+    params = {**QUERY, "upload": identity}
+    yield await send("POST", "/v1/bulk", content=content, params=params)
+    yield await send("POST", "/v1/bulk", content=content, params=params, headers=report)
+    yield await send("GET", f"/v1/uploads/{identity}")
+    yield await send("GET", f"/v1/uploads/{identity}/report")
+    yield await send("POST", f"/v1/uploads/{identity}/complete", json={})
+
+
+def _of_upload(method: str, rest: str = "") -> Entry:
+    async def entry(send: Send) -> AsyncIterator[httpx.Response]:
+        for name in (NAME, NUMBERS[0], PROSE):
+            body = {"json": {"lines": 3, NAME: PROSE}} if method == "POST" else {}
+            yield await send(method, f"/v1/uploads/{name}{rest}", **body)
+
+    return entry
+
+
+def _drop(planted: dict[str, str], header: bool = True) -> list[tuple[str, tuple[str, bytes, str]]]:
+    """A supplier's files with a canary in every column that ``planted`` does not fill."""
+    found = []
+    for name, table in FIELDGATE.tables.given():
+        columns = wanted_columns(table)
+        canaries = itertools.cycle((NAME, NUMBERS[0], PROSE, PHONE))
+        rows = [[planted.get(column, next(canaries)) for column in columns] for _ in range(4)]
+        lines = [columns, *rows] if header else rows
+        text = "".join(",".join(line) + "\r\n" for line in lines)
+        found.append((name, (f"{NAME}.csv", text.encode("utf-8-sig"), "text/csv")))
+    return found
+
+
+async def _extracts(send: Send) -> AsyncIterator[httpx.Response]:
+    """Canaries in every column, in rows that are read as far as may be and in rows that are not."""
+    ours = {"OrganisationOds": PRACTICE, "Deleted": "False"}
+    dated = {**ours, "EffectiveDate": "02/01/2026", "DateOfBirth": "01/05/1960"}
+    for planted in ({}, ours, dated):
+        for mode in ("full", "delta", NAME):
+            params = {**QUERY, "mode": mode, "mapping": "fieldgate"}
+            yield await send("PUT", "/v1/extracts/2026-05-20", files=_drop(planted), params=params)
+    params = {**QUERY, "mode": "full", "mapping": NAME}
+    for day in (NUMBERS[0], NAME, "2026-05-20"):
+        yield await send("PUT", f"/v1/extracts/{day}", files=_drop({}, header=False), params=params)
+    yield await send("PUT", "/v1/extracts/2026-05-20", content=f"{NAME} {NUMBERS[0]}".encode())
+
+
+def _of_extract(method: str, rest: str) -> Entry:
+    async def entry(send: Send) -> AsyncIterator[httpx.Response]:
+        for day in ("2026-05-20", NUMBERS[0], NAME):
+            params = {**QUERY, "source": NAME}
+            path = f"/v1/extracts/{day}{rest}"
+            yield await send(method, path, scope="ingest:confirm", params=params)
+
+    return entry
+
+
 async def _heartbeat(send: Send) -> AsyncIterator[httpx.Response]:
     yield await send("POST", "/v1/heartbeat", content=NAME.encode())
 
@@ -163,6 +229,16 @@ ENTRIES: dict[tuple[str, str], Entry] = {
     ("DELETE", "/fhir/{kind}/{id_text}"): _deletions,
     ("GET", "/fhir/metadata"): _plain("GET", "/fhir/metadata"),
     ("POST", "/v1/bulk"): _bulk,
+    ("HEAD", "/fhir/metadata"): _plain("HEAD", "/fhir/metadata"),
+    ("POST", "/v1/uploads"): _uploads,
+    ("GET", "/v1/uploads/{identity}"): _of_upload("GET"),
+    ("GET", "/v1/uploads/{identity}/report"): _of_upload("GET", "/report"),
+    ("POST", "/v1/uploads/{identity}/complete"): _of_upload("POST", "/complete"),
+    ("DELETE", "/v1/uploads/{identity}"): _of_upload("DELETE"),
+    ("PUT", "/v1/extracts/{day}"): _extracts,
+    ("GET", "/v1/extracts"): _plain("GET", "/v1/extracts"),
+    ("POST", "/v1/extracts/{day}/confirm"): _of_extract("POST", "/confirm"),
+    ("DELETE", "/v1/extracts/{day}/held"): _of_extract("DELETE", "/held"),
     ("POST", "/v1/heartbeat"): _heartbeat,
     # beginning a re-keying comes before what is sent to both keys, its end behind all
     ("POST", "/v1/rekeyings/{ods}"): _rekeying("POST"),
@@ -239,7 +315,7 @@ class Answers:
         key = f"{HEADERS['Idempotency-Key']} {self.count}"
         sent = {**HEADERS, "Idempotency-Key": key, "Authorization": f"Bearer {token}"}
         return await self.client.request(
-            method, path, params=QUERY, headers=sent | (headers or {}), **rest
+            method, path, **{"params": QUERY, **rest}, headers=sent | (headers or {})
         )
 
     async def search(self) -> None:

@@ -130,7 +130,7 @@ async def test_of_no_other_practice(service: Service) -> None:
 async def test_every_look_is_noted_and_never_for_whom(service: Service) -> None:
     with capture_logs() as lines:
         await pseudonyms(service, "p1", "p2", "p3")
-    (line,) = [line for line in lines if line["event"] != "request"]
+    (line,) = (each for each in lines if each["event"] != "request")
     assert line == {
         "event": "audit",
         "log_level": "info",

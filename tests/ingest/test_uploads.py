@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -148,15 +149,30 @@ async def test_the_second_of_two_senders_is_refused(service: Service) -> None:
     assert (await complete(service, upload)).status_code == 200
 
 
-async def test_a_sender_that_was_overtaken_counts_nothing(service: Service) -> None:
+@pytest.fixture
+async def replica(service: Service) -> AsyncIterator[Service]:
+    """Another process, as it were: it has database and log in common with the first."""
+    first = service.ingest
+    store = Store(first.settings.ingest_database)
+    ingest = Ingest(
+        first.settings, store, service.log, first.codes, DEMONSTRATION_KEY, first.now
+    )  # fmt: skip
+    found = Service(ingest, service.log, service.issuer)
+    yield found
+    await found.client.aclose()
+    ingest.close()
+
+
+async def test_a_sender_that_was_overtaken_counts_nothing(
+    service: Service, replica: Service
+) -> None:
     upload = await begin(service)
     service.log.gate = asyncio.Event()
     stalled = asyncio.create_task(send(service, upload, ndjson(*TEN)))
     await until_sending(service, upload)
     await until_sending(service, upload, sending=False)  # the clock goes on at every look
-    service.ingest._locks.clear()  # as at another replica
     publish, service.log.gate = service.log.gate, None
-    taken = await send(service, upload, ndjson(*TEN[:4]))
+    taken = await send(replica, upload, ndjson(*TEN[:4]))
     assert taken.json()["next_line"] == 5
     publish.set()
     assert problem(await stalled) == (409, "upload-lost")

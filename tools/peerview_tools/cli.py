@@ -100,9 +100,12 @@ def evaluate(
 
 @app.command()
 def send(
-    files: Annotated[
+    paths: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="FHIR NDJSON or Bundles; also .gz and .zst."),
+        typer.Argument(
+            metavar="DIR|FILE...",
+            help="Folders or files: .ndjson, or .json with a Bundle or resource; .gz and .zst too.",
+        ),
     ],
     to: Annotated[
         str, typer.Option(envvar="PEERVIEW_INGEST", metavar="URL", help="Address of ingest.")
@@ -114,11 +117,47 @@ def send(
         str | None,
         typer.Option(metavar="ODS", help="The practice, where the token covers several."),
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="These are all records that the system has.")
+    ] = False,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SYSTEM",
+            help="With --full: a source system of the practice that sends no more; repeatable.",
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Write every refusal and warning here, a line each."),
+    ] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Begin with the first line, whatever was sent before.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
 ) -> None:
-    """Send records to ingest, with progress, and say what was accepted and what was not."""
-    from peerview_tools.send import run
+    """Send records to ingest. After a break the same command goes on where it was.
 
-    raise typer.Exit(run(files, url=to, token=token, practice=practice))
+    Ends with 0 when all was taken, 1 when some was refused, 2 for files that cannot be read, 3 when
+    it is not finished and the same command can go on, 130 after Ctrl-C (likewise).
+    """
+    from peerview_tools.send import Options, run
+
+    raise typer.Exit(
+        run(
+            Options(
+                paths,
+                url=to,
+                token=token,
+                practice=practice,
+                full=full,
+                without=without or [],
+                report=report,
+                anew=anew,
+                as_json=as_json,
+            )
+        )
+    )
 
 
 app.command("send-extract")(send_extract)

@@ -18,10 +18,20 @@ TIMEOUT_S: Final = 60.0
 class ServiceError(RuntimeError):
     """An answer that is not the one asked for, or none at all (``status`` 0)."""
 
-    def __init__(self, status: int, message: str, body: Any = None) -> None:
+    def __init__(
+        self, status: int, message: str, body: Any = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.body = body
+        self.retry_after = retry_after
+        """Seconds that the service asked to wait."""
+
+    @property
+    def code(self) -> str | None:
+        """The stable word of a problem document, such as ``throttled``."""
+        kind = self.body.get("type") if isinstance(self.body, dict) else None
+        return kind.rpartition(":")[2] if isinstance(kind, str) else None
 
 
 @dataclass(frozen=True)
@@ -138,7 +148,9 @@ def refusal(method: str, address: str, answer: Answer) -> ServiceError:
                 reason = "; ".join(
                     [reason, *(f"{p.get('place')}: {p.get('reason')}" for p in told)]
                 )
-    return ServiceError(answer.status, f"{method} {address} gave {answer.status}: {reason}", body)
+    message = f"{method} {address} gave {answer.status}: {reason}"
+    wait = answer.headers.get("retry-after", "")
+    return ServiceError(answer.status, message, body, float(wait) if wait.isdigit() else None)
 
 
 def _issue(issue: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -46,11 +47,13 @@ _TOOLS: Final = (
         "PEERVIEW_INGEST",
         "Address of ingest for `peerview send`, `send-extract`, `extracts`, `rekey` and `erase`.",
     ),
+    ("XDG_STATE_HOME", "Where `peerview send` remembers unfinished uploads; else ~/.local/state."),
     ("PEERVIEW_SHARE", "Address of share for `peerview agreement`."),
 )
 _WRITTEN: Final = "Written from the code by `make docs`; change the code, not this page."
 
 
+@cache
 def pages() -> dict[str, str]:
     """`{path under docs: text}` of everything there that is written from the code."""
     return {"settings.md": settings_page(), "metrics.md": metrics_page(), **contracts.files()}

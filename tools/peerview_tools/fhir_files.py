@@ -24,16 +24,57 @@ class UnreadableFileError(RuntimeError):
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """The file's content, unpacked as its name says. Raises OSError."""
+    """The file's content, unpacked as its name says. Raises OSError; reading on, EOFError where a
+    packed file ends too early, and what else zlib and zstandard raise."""
     if path.suffix == ".gz":
         return cast(IO[bytes], gzip.open(path, "rb"))
-    if path.suffix == ".zst":
-        raw = path.open("rb")
-        reader = zstandard.ZstdDecompressor().stream_reader(
-            raw, read_across_frames=True, closefd=True
-        )
-        return io.BufferedReader(reader)
-    return path.open("rb")
+    return open_packed(path.open("rb"), path.suffix)
+
+
+def open_packed(raw: IO[bytes], suffix: str) -> IO[bytes]:
+    """The content of an open file, unpacked as the end of its name says."""
+    if suffix == ".gz":
+        return cast(IO[bytes], gzip.open(raw, "rb"))
+    if suffix == ".zst":
+        return io.BufferedReader(_Zstd(raw), 1 << 20)
+    return raw
+
+
+class _Zstd(io.RawIOBase):
+    """A zstd file of any number of frames. The library's own reader takes one that was cut off for
+    a shorter one."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._decompressor = zstandard.ZstdDecompressor()
+        self._frame = self._decompressor.decompressobj()
+        self._begun = False
+        self._packed = b""
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            self._packed = self._packed or self._raw.read(65_536)
+            if not self._packed:
+                if self._begun and not self._frame.eof:
+                    raise EOFError("it ends before its end: the file was cut off")
+                return 0
+            if self._frame.eof:
+                self._frame = self._decompressor.decompressobj()
+            self._begun = True
+            self._ready = memoryview(self._frame.decompress(self._packed))
+            self._packed = self._frame.unused_data
+        size = min(len(buffer), len(self._ready))
+        buffer[:size] = self._ready[:size]
+        self._ready = self._ready[size:]
+        return size
 
 
 def is_lines(path: Path) -> bool:

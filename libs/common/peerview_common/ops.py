@@ -21,7 +21,6 @@ Checks: TypeAlias = Callable[[], Awaitable[Mapping[str, str | None]]]
 """Answers ``{part: None when it is well, else what is wrong}``."""
 
 UNKNOWN: Final = "unknown"
-METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUIET: Final = frozenset({"/metrics", "/health/live", "/health/ready"})
 RETRY_AFTER: Final = "2"
 

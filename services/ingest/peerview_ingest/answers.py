@@ -9,6 +9,7 @@ from msgspec import json
 
 from peerview_common.days import from_millis, iso_millis
 from peerview_ingest.fhir import Issue, Outcome, Read
+from peerview_ingest.fhir.keys import holds_nhs_number
 from peerview_ingest.receipt import COUNTS, SubmissionReceipt
 
 MEDIA_TYPE: Final = "application/fhir+json"
@@ -106,8 +107,10 @@ def _version(read: Read) -> dict[str, str]:
     if read.id is not None and read.type is not None:
         found["location"] = f"{read.type}/{read.id}"
     if read.fact is not None:
-        if read.fact.version >= 0:
-            found["etag"] = f'W/"{read.fact.version}"'
+        version = str(read.fact.version)
+        # digits that may be a person's number are not said again, not even to who sent them
+        if read.fact.version >= 0 and not holds_nhs_number(version):
+            found["etag"] = f'W/"{version}"'
         found["lastModified"] = iso_millis(read.fact.stamp)
     return found
 

@@ -20,6 +20,7 @@ from peerview_common.problem import Problem
 from peerview_ingest import (
     answers,
     fhir_routes,
+    openapi,
     operator_routes,
     patient_routes,
     refusals,
@@ -55,6 +56,8 @@ def make_app(
         description="Takes a practice's records, minimises them, and hands them to the log.",
         lifespan=_lifespan(ingest),
         dependencies=[Depends(senders.admit)],
+        docs_url=None,  # these pages load scripts from elsewhere
+        redoc_url=None,
     )
     app.include_router(fhir_routes.router(ingest, senders))
     app.include_router(v1_routes.router(ingest, senders))
@@ -72,6 +75,7 @@ def make_app(
     app.add_middleware(Budgeting, budget=Budget(ingest.settings.max_in_flight_bytes))
     ops.measure(app, SERVICE)
     app.add_middleware(Discreet)
+    openapi.install(app)
     return app
 
 

@@ -52,9 +52,7 @@ def run(around: Surroundings, size: Size) -> Found:
     )
 
 
-def _timed(
-    ingest: IngestProcess, number: int, lines: list[bytes]
-) -> tuple[Rate, dict[str, int]]:
+def _timed(ingest: IngestProcess, number: int, lines: list[bytes]) -> tuple[Rate, dict[str, int]]:
     wall, used = time.perf_counter(), cpu_seconds(ingest.pid)
     receipt = ingest.bulk(number, lines)
     wall, used = time.perf_counter() - wall, cpu_seconds(ingest.pid) - used

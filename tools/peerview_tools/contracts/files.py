@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from peerview_tools.contracts.asyncapi import VERSION, document
+from peerview_tools.contracts import asyncapi, openapi
 from peerview_tools.contracts.compatibility import incompatibilities
 from peerview_tools.contracts.events import events, schemas
 
@@ -21,7 +21,8 @@ class BreakingChangeError(ValueError):
 def files() -> dict[str, str]:
     """``{path under docs: text}``."""
     found = {f"events/{title}.json": _text(schema) for title, schema in schemas().items()}
-    found["asyncapi.json"] = _text(document())
+    found["asyncapi.json"] = _text(asyncapi.document())
+    found["openapi-ingest.json"] = _text(openapi.document())
     return {f"{FOLDER}/{name}": text for name, text in found.items()}
 
 
@@ -38,7 +39,7 @@ def current() -> dict[str, Any]:
         }
         for event in events()
     ]
-    return {"version": VERSION, "records": records, "schemas": schemas()}
+    return {"version": asyncapi.VERSION, "records": records, "schemas": schemas()}
 
 
 def breaks(released: Mapping[str, Any], present: Mapping[str, Any]) -> list[str]:

@@ -5,12 +5,17 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from peerview_tools.client import Client, ServiceError, refusal
+from peerview_tools.client import Answer, Client, ServiceError, refusal
+from peerview_tools.fhir_files import is_lines, open_bytes, parse
 
 NDJSON: Final = "application/fhir+ndjson"
 FHIR_JSON: Final = "application/fhir+json"
+ENCODINGS: Final = {".gz": "gzip", ".zst": "zstd"}
+CHUNK: Final = 65_536
 WAIT_S: Final = 60.0
 _PAUSE_S: Final = 0.05
 
@@ -95,6 +100,20 @@ def bulk(client: Client, resources: Iterable[Any]) -> Loaded:
     if answer.status >= 300:
         raise refusal("POST", f"{client.url}/v1/bulk", answer)
     return receipt(answer.json(), len(lines))
+
+
+def bulk_file(client: Client, path: Path) -> Answer:
+    """Send a file as one submission: NDJSON packed as it lies there, other JSON as one line."""
+    headers = {"Content-Type": NDJSON}
+    if not is_lines(path):
+        with open_bytes(path) as file:
+            return client.request(
+                "POST", "/v1/bulk", json.dumps(parse(file.read())).encode(), headers
+            )
+    if path.suffix in ENCODINGS:
+        headers["Content-Encoding"] = ENCODINGS[path.suffix]
+    with path.open("rb") as file:
+        return client.request("POST", "/v1/bulk", iter(partial(file.read, CHUNK), b""), headers)
 
 
 def live(client: Client, practice: str) -> dict[str, Any]:

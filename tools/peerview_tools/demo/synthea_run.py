@@ -23,7 +23,6 @@ from peerview_tools.demo.steps import Steps, make_console
 from peerview_tools.evaluate import Evaluation, evaluate
 from peerview_tools.issuer import DevelopmentIssuer
 from peerview_tools.maven import cache_dir
-from peerview_tools.send import size_of, submit
 from peerview_tools.simulator import PRACTICES, Practice
 from peerview_tools.synthea import REFERENCE_DATE, generate
 
@@ -74,8 +73,8 @@ def _run(console: Console, ending: ExitStack, patients: int, fixture: Path | Non
         total = Loaded()
         with Client(stack.ingest.url, lambda: tokens.system(PRACTICE), timeout=300) as client:
             for path in files:
-                step.waiting(f"{path.name}, {size_of(path) / 1e6:.0f} MB")
-                answer = submit(client, path, lambda _: None)
+                step.waiting(f"{path.name}, {path.stat().st_size / 1e6:.0f} MB")
+                answer = actions.bulk_file(client, path)
                 if answer.status >= 300:
                     raise refusal("POST", f"{stack.ingest.url}/v1/bulk", answer)
                 receipt = answer.json()

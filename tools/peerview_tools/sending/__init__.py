@@ -1,0 +1,1 @@
+"""What `peerview send` is made of: files as numbered lines, parts of an upload, and going on."""
