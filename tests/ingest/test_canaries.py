@@ -10,7 +10,7 @@ import gzip
 import itertools
 import json
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,10 +160,14 @@ async def _extracts(send: Send) -> AsyncIterator[httpx.Response]:
     """Canaries in every column, in rows that are read as far as may be and in rows that are not."""
     ours = {"OrganisationOds": PRACTICE, "Deleted": "False"}
     dated = {**ours, "EffectiveDate": "02/01/2026", "DateOfBirth": "01/05/1960"}
-    for planted in ({}, ours, dated):
+    keyed = {**dated, "PatientGuid": NAME, "DateOfRegistration": "01/05/2015"}
+    for planted in ({}, ours, dated, keyed):
         for mode in ("full", "delta", NAME):
             params = {**QUERY, "mode": mode, "mapping": "fieldgate"}
-            yield await send("PUT", "/v1/extracts/2026-05-20", files=_drop(planted), params=params)
+            path = "/v1/extracts/2026-05-20"
+            files = _drop(planted)
+            yield await send("PUT", path, files=files, params=params, system="fieldgate")
+            yield await send("PUT", path, files=files, params=params)
     params = {**QUERY, "mode": "full", "mapping": NAME}
     for day in (NUMBERS[0], NAME, "2026-05-20"):
         yield await send("PUT", f"/v1/extracts/{day}", files=_drop({}, header=False), params=params)
@@ -173,9 +177,9 @@ async def _extracts(send: Send) -> AsyncIterator[httpx.Response]:
 def _of_extract(method: str, rest: str) -> Entry:
     async def entry(send: Send) -> AsyncIterator[httpx.Response]:
         for day in ("2026-05-20", NUMBERS[0], NAME):
-            params = {**QUERY, "source": NAME}
             path = f"/v1/extracts/{day}{rest}"
-            yield await send(method, path, scope="ingest:confirm", params=params)
+            for params in ({**QUERY, "source": NAME}, QUERY):
+                yield await send(method, path, scope="ingest:confirm", params=params)
 
     return entry
 
@@ -303,12 +307,13 @@ class Answers:
         path: str,
         *,
         scope: str = "ingest:write",
-        roles: tuple[str, ...] = (),
+        roles: Sequence[str] = (),
+        system: str = "demo",
         headers: dict[str, str] | None = None,
         **rest: Any,
     ) -> httpx.Response:
         token = self.issuer.token(
-            subject="canary-test", practices=[PRACTICE], scope=scope, roles=roles, system="demo"
+            subject="canary-test", practices=[PRACTICE], scope=scope, roles=roles, system=system
         )
         self.count += 1
         # another key each time: a repeated one would be answered out of what is kept
@@ -399,7 +404,12 @@ async def test_no_canary_leaves_by_any_way(
     produced = (topics.CHANGES, topics.STATE, topics.DEAD_LETTERS, topics.VALUES, topics.SNAPSHOTS)
     assert seen.keys() >= {topic.name for topic in produced}, "each was looked at"
     told = {route: sorted(statuses) for route, statuses in answers.statuses.items()}
-    for route in (("POST", "/fhir"), ("PUT", "/fhir/{kind}/{id_text}"), ("POST", "/v1/bulk")):
+    for route in (
+        ("POST", "/fhir"),
+        ("PUT", "/fhir/{kind}/{id_text}"),
+        ("POST", "/v1/bulk"),
+        ("PUT", "/v1/extracts/{day}"),
+    ):
         assert 202 in told[route], told
         assert not {500, 503} & set(told[route]), told
     assert 200 in told["POST", "/v1/pseudonyms"], told

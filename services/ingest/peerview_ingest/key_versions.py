@@ -16,11 +16,14 @@ from peerview_ingest.plan import Pair, PatientState, Plan
 from peerview_ingest.rekeying import UNDER_WAY, Candidates, Former, Phase
 from peerview_ingest.store import HOLDER, Turn, chunks
 from peerview_ingest.tables import (
+    extract_facts,
     facts,
     key_versions,
     objection_words,
+    organisations,
     patients,
     rekeyed_patients,
+    sources,
 )
 
 RANGES: Final = 256
@@ -53,6 +56,13 @@ def keys_of(turn: Turn, master: bytes, now: int) -> PracticeKeys:
     former = usable[-2].keys if usable[-1].phase in UNDER_WAY else None
     turn.keys = PracticeKeys(usable[-1].keys, former)
     return turn.keys
+
+
+def current(practice: str) -> Any:
+    """The version in use, as SQL: for what is asked outside a turn."""
+    usable = _columns.phase.in_([*UNDER_WAY, Phase.DONE.value])
+    newest = select(func.max(_columns.version)).where(_columns.practice == practice, usable)
+    return func.coalesce(newest.scalar_subquery(), FIRST_VERSION)
 
 
 def versions(turn: Turn) -> list[Rekeying]:
@@ -235,15 +245,29 @@ def drop_former_facts(turn: Turn, former: int) -> Iterator[None]:
     """Forget which facts the log had under the former keys, a part of the index at a time."""
     for low, high in _ranges():
         with turn.writing() as connection:
-            connection.execute(
-                delete(facts).where(
-                    facts.c.key >= low,
-                    facts.c.practice == turn.practice,
-                    facts.c.key_version <= former,
-                    *([facts.c.key < high] if high else []),
+            for table in (facts, extract_facts):
+                connection.execute(
+                    delete(table).where(
+                        table.c.key >= low,
+                        table.c.practice == turn.practice,
+                        table.c.key_version <= former,
+                        *([table.c.key < high] if high else []),
+                    )
                 )
-            )
         yield
+
+
+def drop_former_sources(turn: Turn, former: int) -> None:
+    """Forget source systems of which nothing has come under the new keys: they send no more, and
+    no back-fill waits for them."""
+    with turn.writing() as connection:
+        gone = (sources.c.practice == turn.practice) & (sources.c.key_version <= former)
+        names = select(sources.c.source).where(gone)
+        theirs = organisations.c.source.in_(names)
+        connection.execute(
+            delete(organisations).where(organisations.c.practice == turn.practice, theirs)
+        )
+        connection.execute(delete(sources).where(gone))
 
 
 def anything_under(turn: Turn, version: int) -> bool:

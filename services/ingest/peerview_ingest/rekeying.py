@@ -62,7 +62,9 @@ def candidates(keys: PairingKeys, reads: Iterable[Read]) -> Candidates:
     by_number: dict[bytes, bytes] = {}
     for read in reads:
         for patient in read.patients:
-            by_id[patient] = keys.patients[patient]
+            # of one whom an earlier drop had, and this one has no more, the id is not known
+            if patient in keys.patients:
+                by_id[patient] = keys.patients[patient]
         if read.person is not None:
             by_number[read.patients[0]] = keys.persons[read.person]
     return Candidates(by_id, by_number)

@@ -246,6 +246,7 @@ class RekeyingOperation:
             return Step([], lambda _: True)  # a submission has matched somebody in between
         for _ in key_versions.drop_former_facts(turn, turn.keys.former.version):
             pass
+        key_versions.drop_former_sources(turn, turn.keys.former.version)
         event = _rekeying(OdsCode(turn.practice), last.keys.version, now, ended=True)
 
         def ended(_: list[Position]) -> bool:

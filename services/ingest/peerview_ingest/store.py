@@ -273,6 +273,7 @@ class Turn:
             source=self._source,
             data_through=data_through,
             first_codes=codes,
+            key_version=self.keys.current.version,
         )
         later = case(
             (row.excluded.data_through > sources.c.data_through, row.excluded.data_through),
@@ -280,7 +281,8 @@ class Turn:
         )
         self.connection.execute(
             row.on_conflict_do_update(
-                index_elements=["practice", "source"], set_={"data_through": later}
+                index_elements=["practice", "source"],
+                set_={"data_through": later, "key_version": row.excluded.key_version},
             )
         )
 
@@ -321,7 +323,7 @@ class Turn:
         under former keys that too. An objection stays."""
         objecting = {key for key, state in states.items() if state.objected}
         with self.writing() as connection:
-            self._forget_facts(states)
+            self._forget_facts([*states, *former])
             forgotten = [*(set(states) - objecting), *former]
             for part in chunks(forgotten):
                 words = objection_words.c.patient.in_(part)

@@ -119,6 +119,7 @@ sources: Final = Table(
     Column("last_extract", String(10)),
     Column("first_codes", String(16), comment="code list of the source's first submission"),
     Column("full_codes", String(16), comment="code list of its last full upload"),
+    Column("key_version", Integer, nullable=False, server_default="1"),
 )
 
 uploads: Final = Table(
@@ -230,6 +231,7 @@ extract_facts: Final = Table(
     Column("patient", LargeBinary(16), nullable=False),
     Column("day", Integer, nullable=False, comment="the latest day of a drop that held it"),
     Column("run", Integer, nullable=False, comment="the latest drop that held it"),
+    Column("key_version", Integer, nullable=False, server_default="1"),
     Index("extract_facts_source", "practice", "source", "type", "key"),
     Index("extract_facts_patient", "patient"),
     sqlite_with_rowid=False,

@@ -150,9 +150,12 @@ class Drop:
         if self._index.state(self._standing.run) != index.TAKING:
             raise OvertakenError
         read = read_rows(group, compiled, reader, self._standing.day)
-        rows = keyed(self._sender.practice, self._sender.source, read)
+        version = reader.keys.version
+        rows = keyed(self._sender.practice, self._sender.source, read, version)
         known = self._index.known([key for _, key in rows if key is not None])
-        return settle(rows, known, self._standing, compiled.columns["id"])
+        settled = settle(rows, known, self._standing, compiled.columns["id"])
+        settled.key_version = version
+        return settled
 
     def _count(self, table: str, done: Submitted, settled: Settled) -> None:
         receipt = done.receipt

@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from peerview_ingest import key_versions
 from peerview_ingest.extracts.versions import Mark, Settled, Standing, Version
 from peerview_ingest.store import Store, chunks
 from peerview_ingest.tables import extract_facts, extracts, facts, patients, sources
@@ -186,6 +187,7 @@ class DropIndex:
                 "patient": mark.patient,
                 "day": day,
                 "run": run,
+                "key_version": settled.key_version,
             }
             for mark in settled.marks.values()
             if mark.patient not in objecting
@@ -225,7 +227,11 @@ class DropIndex:
                 func.sum(gone).label("gone"),
             )
             .join_from(extract_facts, facts, facts.c.key == extract_facts.c.key, isouter=True)
-            .where(extract_facts.c.practice == practice, extract_facts.c.source == source)
+            .where(
+                extract_facts.c.practice == practice,
+                extract_facts.c.source == source,
+                _under_its_keys(practice),
+            )
             .group_by(extract_facts.c.type, extract_facts.c.patient)
             .subquery()
         )
@@ -270,6 +276,7 @@ class DropIndex:
                 extract_facts.c.source == source,
                 extract_facts.c.type == kind,
                 extract_facts.c.key > after,
+                _under_its_keys(practice),
                 _gone(standing),
             )
             .order_by(extract_facts.c.key)
@@ -298,6 +305,11 @@ class DropIndex:
 
 def _of(practice: str, source: str) -> Any:
     return and_(extracts.c.practice == practice, extracts.c.source == source)
+
+
+def _under_its_keys(practice: str) -> Any:
+    """What was marked under former keys has not vanished: it ends with the re-keying."""
+    return extract_facts.c.key_version == key_versions.current(practice)
 
 
 def _gone(standing: Standing) -> Any:

@@ -105,7 +105,7 @@ def key_of(reader: Reader, kind: str, identity: str) -> bytes:
     """The index's key of a record, whether it can be read or not."""
     packed = pack_id(reader.keys.fact_id(identity))
     fact = Fact(FHIR_NAMES[kind], packed, 0, NO_VERSION, "", False, None)
-    return fact_hash(reader.feed.practice, reader.feed.source, fact)
+    return fact_hash(reader.feed.practice, reader.feed.source, fact, reader.keys.version)
 
 
 def refused(column: str, code: str, reason: str) -> Read:

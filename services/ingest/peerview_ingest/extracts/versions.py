@@ -63,6 +63,8 @@ class Settled:
     """Records whose rows were refused: they have not vanished."""
     nobodys: int = 0
     """Rows refused of which nobody can say which record they are."""
+    key_version: int = 1
+    """Of the practice's keys that the marks are under."""
     stale: int = 0
     """Rows of an older drop about what a newer full one does not have."""
 
@@ -141,11 +143,17 @@ def _mark(found: Settled, key: bytes, read: Read, fact: Fact) -> None:
 
 
 def keyed(
-    practice: str, source: str, rows: Iterable[RowRead]
+    practice: str, source: str, rows: Iterable[RowRead], key_version: int
 ) -> list[tuple[RowRead, bytes | None]]:
-    """Each row with the index's key of its record; None where it has none."""
+    """Each row with the index's key of its record, under a version of the practice's keys; None
+    where it has none."""
     return [
-        (row, None if row.read.fact is None else fact_hash(practice, source, row.read.fact))
+        (
+            row,
+            None
+            if row.read.fact is None
+            else fact_hash(practice, source, row.read.fact, key_version),
+        )
         for row in rows
     ]
 

@@ -31,6 +31,9 @@ def issuable(digits: str) -> bool:
 
 
 class Keys(Protocol):
+    version: int
+    """Of the practice's keys: another one gives everything another key."""
+
     def patient(self, source: str, id_text: str) -> bytes:
         """The key of a patient of a source system."""
 
@@ -87,6 +90,7 @@ class HmacKeys:
     def __init__(self, master: bytes, practice: str, version: int = 1) -> None:
         if len(master) < MASTER_BYTES:
             raise ValueError(f"the master key must have at least {MASTER_BYTES} bytes")
+        self.version = version
 
         def keyed(purpose: str) -> hmac.HMAC:
             key = derive(master, practice, purpose, version)
@@ -113,6 +117,8 @@ class HmacKeys:
 
 class ClearKeys:
     """FHIR ids stay as they are: a patient's key is their id."""
+
+    version = 1
 
     def patient(self, source: str, id_text: str) -> bytes:
         return id_text.encode("utf-8", "replace")

@@ -24,6 +24,9 @@ def upgrade() -> None:
     op.add_column(
         "patients", sa.Column("key_version", sa.Integer, nullable=False, server_default="1")
     )
+    for name in ("extract_facts", "sources"):
+        version = sa.Column("key_version", sa.Integer, nullable=False, server_default="1")
+        op.add_column(name, version)
     op.add_column("patients", sa.Column("reserved", sa.Integer, nullable=False, server_default="0"))
     op.create_index("patients_practice", "patients", ["practice", "key_version"])
     op.add_column(
@@ -71,7 +74,8 @@ def downgrade() -> None:
     op.drop_index("patients_practice", "patients")
     op.drop_column("patients", "reserved")
     op.drop_column("patients", "key_version")
-    op.drop_column("facts", "key_version")
+    for name in ("sources", "extract_facts", "facts"):
+        op.drop_column(name, "key_version")
 
 
 def _forget_names() -> None:
