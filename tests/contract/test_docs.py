@@ -12,7 +12,10 @@ from peerview_tools.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
-OUR_PAGES = ["README.md", "docs/tour.md", "docs/settings.md", "docs/metrics.md"]
+OUR_PAGES = [
+    "README.md",
+    *(f"docs/{name}.md" for name in ("contracts", "metrics", "security", "settings", "tour")),
+]
 
 
 @pytest.mark.parametrize("name", sorted(docs.pages()))

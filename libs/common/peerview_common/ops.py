@@ -1,7 +1,6 @@
 """What operators ask of every service: ``/metrics``, ``/health/live``, ``/health/ready``, and one
 log line a request."""
 
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
@@ -23,8 +22,6 @@ Checks: TypeAlias = Callable[[], Awaitable[Mapping[str, str | None]]]
 UNKNOWN: Final = "unknown"
 QUIET: Final = frozenset({"/metrics", "/health/live", "/health/ready"})
 RETRY_AFTER: Final = "2"
-
-_TRACE = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 log = structlog.get_logger("peerview.access")
 
@@ -64,7 +61,8 @@ def measure(app: FastAPI, service: str) -> None:
 
 class Measured:
     """ASGI middleware: each request by its route's template. Never its path or query string, which
-    may hold ids, and never a header's text, which may hold a token."""
+    may hold ids, and never a header's text, which may hold a token. A service that has looked at
+    the caller's trace context puts its trace id into ``request.state.trace``."""
 
     def __init__(self, app: ASGIApp, service: str) -> None:
         self._app = app
@@ -110,13 +108,5 @@ class Measured:
                 ms=round(took * 1000, 1),
                 read=read,
                 written=written,
-                trace=_trace(scope),
+                trace=scope.get("state", {}).get("trace"),
             )
-
-
-def _trace(scope: Scope) -> str | None:
-    for name, value in scope["headers"]:
-        if name == b"traceparent":
-            found = _TRACE.fullmatch(value)
-            return found[1].decode() if found else None
-    return None

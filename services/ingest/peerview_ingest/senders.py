@@ -94,7 +94,9 @@ class Senders:
         allowance = self._limits.of(principal.subject, practice)
         allowance.begin()
         request.state.allowance = allowance
-        return Sender(practice, principal.system, _trace(request))
+        trace = _trace(request)
+        request.state.trace = trace[3:35] if trace else None
+        return Sender(practice, principal.system, trace)
 
     @staticmethod
     def _practice(principal: Principal, named: str | None) -> OdsCode:
