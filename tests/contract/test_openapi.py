@@ -96,6 +96,10 @@ async def prepare(service: Service, name: str) -> Json:
     if "{identity}" in BY_ID[name][1]:
         begun = await call(service, "beginUpload", json={})
         return {"identity": begun.json()["upload"]}
+    if name.endswith("Rekeying"):
+        # only a practice of which something has come can be re-keyed
+        service.token = service.token_for(PRACTICE, system="emis")
+        assert (await service.send("POST", "/v1/heartbeat")).status_code == 202
     if name in ("showRekeying", "cancelRekeying", "finishRekeying"):
         assert (await call(service, "beginRekeying")).status_code == 202
     if name in ("confirmExtract", "rejectExtract"):
