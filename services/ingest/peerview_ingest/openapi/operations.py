@@ -173,7 +173,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         {202: _json("Rekeying", "What comes from now on comes under new keys.")},
         scopes=(OPERATE,),
         headers=(),
-        fails=(409,),
+        fails=(404, 409),
     ),
     ("GET", "/v1/rekeyings/{ods}"): Operation(
         "showRekeying",
@@ -187,7 +187,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         {200: _json("Rekeying", "The former keys go on.")},
         scopes=(OPERATE,),
         headers=(),
-        fails=(409,),
+        fails=(404, 409),
     ),
     ("POST", "/v1/rekeyings/{ods}/finish"): Operation(
         "finishRekeying",
@@ -196,7 +196,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         body={JSON: {}},
         body_required=False,
         headers=(),
-        fails=(409,),
+        fails=(404, 409),
     ),
     ("PUT", "/v1/extracts/{day}"): Operation(
         "sendExtract",
