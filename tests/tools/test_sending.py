@@ -243,8 +243,10 @@ def ids(log: MemoryLog) -> list[bytes]:
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
+    """The summary and the rest; ingest, which runs in this process, logs to the same output."""
     out, err = capsys.readouterr()
-    return json.loads(out), err
+    (summary,) = [line for line in out.splitlines() if line.startswith("{")]
+    return json.loads(summary), err
 
 
 def test_whatever_goes_wrong_every_line_counts_once(

@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from peerview_common import cloudevents, codes
+from peerview_common import codes
 from peerview_common.ids import ods_code
 from peerview_common.settings import IngestSettings
 from peerview_ingest.extracts import catalogue
@@ -42,8 +42,7 @@ class _Acknowledged:
         changes: Sequence[bytes],
         practice: str,
         traceparent: str | None,
-        *,
-        event_type: str = cloudevents.EventType.CHANGES,
+        kinds: Sequence[str] | None = None,
     ) -> list[Position]:
         first, self._sent = self._sent, self._sent + len(changes)
         return [Position(0, first + number) for number in range(len(changes))]
