@@ -358,7 +358,6 @@ def records(bootstrap: str, prefix: str) -> Iterator[tuple[str, Any]]:
         consumer.close()
 
 
-@pytest.mark.xfail(reason="a number of ten digits in an extract reaches ingest's database")
 @pytest.mark.broker
 @pytest.mark.timeout(300)
 async def test_no_canary_leaves_by_any_way(

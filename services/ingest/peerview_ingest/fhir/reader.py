@@ -1,7 +1,7 @@
 """The reader: a Bundle or a resource in, one ``Read`` a resource out."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from peerview_common.codes import CodeList
@@ -165,7 +165,7 @@ class Reader:
         if kind == "Patient":
             patients = (self._subjects.key(id_text),)
         shown = self.keys.fact_id(id_text)
-        fact = _fact(kind, shown, _Version(stamp, version, True), None, deleted=True)
+        fact = self._fact(kind, shown, _Version(stamp, version, True), None, deleted=True)
         return Read(
             place,
             kind,
@@ -242,16 +242,13 @@ class Reader:
             if self.clock.now is not None or unkeyed:
                 return Read(place, kind, Outcome.REJECTED, issues=tuple(notes.issues))
             body, outcome, number = None, Outcome.REJECTED, None
-        if self.clock.now is not None and issuable(str(version.version)):
-            # it may be a person's: the stamp alone must do
-            version = replace(version, version=NO_VERSION)
         shown = self.keys.fact_id(id_text or "")
         return Read(
             place,
             kind,
             outcome,
             patients,
-            _fact(kind, shown, version, body, deleted=False),
+            self._fact(kind, shown, version, body, deleted=False),
             tuple(notes.issues),
             version.stamped,
             id_text if shown == id_text else None,
@@ -270,6 +267,14 @@ class Reader:
         if stamp is None:
             return _Version(EARLIEST if self.clock.now is None else self.clock.now, number, False)
         return _Version(stamp, number, True)
+
+    def _fact(
+        self, kind: str, shown: str, version: _Version, body: Body | None, *, deleted: bool
+    ) -> Fact:
+        number = version.version
+        if self.clock.now is not None and issuable(str(number)):
+            number = NO_VERSION  # it may be a person's: the stamp alone must do
+        return Fact(FHIR_NAMES[kind], pack_id(shown), version.stamp, number, "", deleted, body)
 
     def _stamp(self, value: str | None, place: str, notes: Notes) -> int | None:
         if value is None:
@@ -306,8 +311,3 @@ class Reader:
         return Read(
             place, "Organization", Outcome.ACCEPTED, issues=issues, organisation=(id_text, code)
         )
-
-
-def _fact(kind: str, shown: str, version: _Version, body: Body | None, *, deleted: bool) -> Fact:
-    stamp, number = version.stamp, version.version
-    return Fact(FHIR_NAMES[kind], pack_id(shown), stamp, number, "", deleted, body)
