@@ -58,8 +58,11 @@ HEADERS = {
     "Cookie": f"who={NAME}",
     "X-Request-Id": NUMBERS[1],
     "X-Forwarded-For": PHONE,
-    "If-Match": f'W/"{NUMBERS[0]}"',
 }
+CONTROLS = {"_pretty": NAME, "_summary": NUMBERS[0]}
+"""Parameters that make no request conditional."""
+CONDITION = {"If-Match": f'W/"{NUMBERS[0]}"', "If-None-Exist": f"identifier={NUMBERS[0]}"}
+"""What makes a request conditional: it is refused, so all is also sent without."""
 QUERY = {"identifier": NUMBERS[0], NAME: PROSE}
 
 
@@ -83,26 +86,43 @@ async def _bundles(send: Send) -> AsyncIterator[httpx.Response]:
         yield await send("POST", "/fhir", json=bundle(patient()), headers=header)
 
 
+async def _both(send: Send, method: str, path: str, **rest: Any) -> AsyncIterator[httpx.Response]:
+    """As it is taken, and as a conditional request, which is refused."""
+    yield await send(method, path, params=CONTROLS, **rest)
+    yield await send(method, path, headers=CONDITION, **rest)
+    yield await send(method, path, **rest)
+
+
 async def _resources(send: Send) -> AsyncIterator[httpx.Response]:
     # one of each kind of trouble a type: all of it goes by POST /fhir
     for document in itertools.islice(everything(), 0, None, 31):
         kind = document.get("resourceType")
-        yield await send("POST", f"/fhir/{kind if isinstance(kind, str) else NAME}", json=document)
+        path = f"/fhir/{kind if isinstance(kind, str) else NAME}"
+        async for answer in _both(send, "POST", path, json=document):
+            yield answer
     for kind in (NAME, NUMBERS[0], "Patient"):
-        yield await send("POST", f"/fhir/{kind}", json=rich())
+        async for answer in _both(send, "POST", f"/fhir/{kind}", json=rich()):
+            yield answer
 
 
 async def _updates(send: Send) -> AsyncIterator[httpx.Response]:
     for document in named():
-        yield await send("PUT", f"/fhir/{document['resourceType']}/{document['id']}", json=document)
+        path = f"/fhir/{document['resourceType']}/{document['id']}"
+        async for answer in _both(send, "PUT", path, json=document):
+            yield answer
     for document in named()[:8]:
-        yield await send("PUT", f"/fhir/{document['resourceType']}/{PROSE}", json=document)
+        path = f"/fhir/{document['resourceType']}/{PROSE}"
+        async for answer in _both(send, "PUT", path, json=document):
+            yield answer
 
 
 async def _deletions(send: Send) -> AsyncIterator[httpx.Response]:
     for document in named():
-        yield await send("DELETE", f"/fhir/{document['resourceType']}/{document['id']}")
-    yield await send("DELETE", f"/fhir/{NAME}/{NUMBERS[0]}")
+        path = f"/fhir/{document['resourceType']}/{document['id']}"
+        async for answer in _both(send, "DELETE", path):
+            yield answer
+    async for answer in _both(send, "DELETE", f"/fhir/{NAME}/{NUMBERS[0]}"):
+        yield answer
 
 
 async def _bulk(send: Send) -> AsyncIterator[httpx.Response]:
