@@ -57,6 +57,14 @@ class Computed:
         patients = self.partition.practices[practice].states.patients
         return {key for key, stored in patients.items() if not CORE.peek(stored).empty}
 
+    def present(self, practice: str) -> set[bytes]:
+        """Patients of whom something is left to count: a deletion is kept, and counts nothing."""
+        return {
+            key
+            for key, stored in self.stored(practice).items()
+            if any(fact.body is not None for fact in CORE.facts(stored))
+        }
+
     def stored(self, practice: str) -> dict[bytes, bytes]:
         return dict(self.partition.practices[practice].states.patients.items())
 

@@ -59,9 +59,9 @@ async def test_what_vanishes_in_between_and_afterwards_is_deleted(service: Servi
     await send(service, DAY, drop(*EVERYBODY))
     await send(service, NEXT, drop("anna", "bilal"))
     await operator.finish()
-    assert computed(service).holders(PRACTICE) == new("anna", "bilal")
+    assert computed(service).present(PRACTICE) == new("anna", "bilal")
     await send(service, LATER, drop("anna"))
-    assert computed(service).holders(PRACTICE) == new("anna")
+    assert computed(service).present(PRACTICE) == new("anna")
 
 
 async def test_a_drop_that_comes_again_is_no_news(service: Service) -> None:
@@ -82,7 +82,7 @@ async def test_when_it_is_left_the_former_marks_go_on(service: Service) -> None:
     report = await send(service, NEXT, drop("anna"))
     assert report["deleted"]["patients"] == 2
     old = HmacKeys(DEMONSTRATION_KEY, PRACTICE)
-    assert computed(service).holders(PRACTICE) == {old.patient("fieldgate", guid("anna"))}
+    assert computed(service).present(PRACTICE) == {old.patient("fieldgate", guid("anna"))}
 
 
 async def test_a_system_that_sends_no_more_is_waited_for_no_more(service: Service) -> None:
