@@ -45,7 +45,7 @@ def counted(world: World, who: Practice, report: dict[str, Any]) -> dict[str, An
     return actions.counts_of(live)
 
 
-@pytest.mark.parametrize(("supplier", "ods"), [("fieldgate", "A99081"), ("linden", "A99082")])
+@pytest.mark.parametrize(("supplier", "ods"), [("fieldgate", "A99085"), ("linden", "A99086")])
 def test_a_suppliers_files_end_in_the_figures_that_fhir_ends_in(
     world: World, tmp_path: Path, supplier: str, ods: str
 ) -> None:

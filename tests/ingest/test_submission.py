@@ -1,5 +1,6 @@
 """What a submission puts into the log, and what the index remembers of it."""
 
+import itertools
 import sqlite3
 import uuid
 from collections import defaultdict
@@ -68,6 +69,23 @@ async def test_a_bundle_becomes_one_record(service: Service) -> None:
     (change,) = record.patients
     assert (change.patient, change.generation, change.objected) == (P1, 1, False)
     assert len(change.facts) == 2
+
+
+TO_AND_FRO = [(1, 0), (2, 0), (1, 1), (2, 1)]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(TO_AND_FRO)))
+async def test_equal_versions_of_two_patients_leave_it_with_one(
+    service: Service, order: list[tuple[int, int]]
+) -> None:
+    """A system that says of one version two patients: in any order one of them has it."""
+    for number, version in order:
+        given = meta("2026-01-01T00:00:00Z", str(version))
+        subject = {"reference": f"Patient/p{number}"}
+        answer = await service.bundle(bundle(condition("c1", meta=given, subject=subject)))
+        assert answer.status_code == 202
+    held = [key for key, facts in state(service).items() for fact in facts.values() if fact.body]
+    assert held == [max(P1, P2)]
 
 
 async def test_unchanged_facts_are_not_sent_again(service: Service) -> None:

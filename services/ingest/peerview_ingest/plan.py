@@ -203,8 +203,12 @@ def _fresh(plan: Plan, newest: Mapping[bytes, Read], known: Knowledge) -> dict[b
                 fresh[key] = _above(plan, key, read, row)
             elif digest < row.digest or (digest == row.digest and _lesser(read, row, known)):
                 plan.superseded += 1
+            elif row.raised or not same_holders:
+                # its new patient may have had it before, and the deletion of this very version
+                # that took it away would win
+                fresh[key] = _above(plan, key, read, row)
             else:
-                fresh[key] = _above(plan, key, read, row) if row.raised else read
+                fresh[key] = read
     return fresh
 
 
