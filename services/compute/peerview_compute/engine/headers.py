@@ -11,17 +11,17 @@ from peerview_common.cloudevents import Headers, new_traceparent
 SOURCE = b"peerview/compute"
 _RUN = os.urandom(8).hex()
 _sequence = count()
-_now: tuple[int, bytes] = (0, b"")
-"""A millisecond, and how ``ce_time`` says it: many records share one."""
+_second: tuple[int, bytes] = (0, b"")
+"""A second since 1970, and how ``ce_time`` says it: many records share one."""
 
 
 def _time() -> bytes:
-    global _now
-    millis = time.time_ns() // 1_000_000
-    if _now[0] != millis:
-        moment = datetime.fromtimestamp(millis / 1000, UTC)
-        _now = (millis, moment.isoformat(timespec="milliseconds").encode())
-    return _now[1]
+    global _second
+    second, millis = divmod(time.time_ns() // 1_000_000, 1000)
+    if _second[0] != second:
+        moment = datetime.fromtimestamp(second, UTC)
+        _second = (second, moment.strftime("%Y-%m-%dT%H:%M:%S").encode())
+    return b"%b.%03d+00:00" % (_second[1], millis)
 
 
 class HeaderFactory:
