@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from peerview_common import codes
 from peerview_common.changes import MAX_RECORD_BYTES
 from peerview_common.facts import Fact, fact_digest
-from peerview_ingest.body import NotJsonError, parse
 from peerview_ingest.fhir import ClearKeys, Feed, HmacKeys, Outcome, Read, Reader, Receipt
 from peerview_ingest.fhir.issues import MAX_ISSUES
 from peerview_ingest.fhir.read import content
 from peerview_ingest.fhir.types import RESOURCE_TYPES
 from peerview_ingest.fhir.values import parse_moment
+from peerview_ingest.parsing import NotJsonError, parse
 from peerview_ingest.plan import Knowledge, make_plan, newest_reads
 from tests.ingest.builders import NOW, PRACTICE
 from tests.ingest.mutations import SEEDS, as_text, mutated

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from peerview_ingest.body import parse
+from peerview_ingest.parsing import parse
 from tests.ingest.conftest import Service
 from tests.ingest.official import Fates, examples
 from tests.ingest.test_broker import records, running

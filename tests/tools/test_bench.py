@@ -22,6 +22,8 @@ WITH_WORKERS = [
     "recovery",
     "tick",
 ]
+WITH_INGEST = ["ingest", "bundle"]
+INSTALLING = ["quix", "ingest-parse"]
 
 
 def lines_of(printed: str) -> list[dict[str, object]]:
@@ -45,8 +47,8 @@ def test_a_measure_without_a_broker(name: str, capsys: pytest.CaptureFixture[str
 @pytest.mark.broker
 @pytest.mark.long
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", WITH_WORKERS)
-def test_a_measure_of_workers(
+@pytest.mark.parametrize("name", WITH_WORKERS + WITH_INGEST)
+def test_a_measure_of_processes(
     name: str, bootstrap: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PEERVIEW_KAFKA", bootstrap)
@@ -56,15 +58,18 @@ def test_a_measure_of_workers(
 @pytest.mark.broker
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_the_measure_that_installs_what_it_needs(
-    bootstrap: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", INSTALLING)
+def test_a_measure_that_installs_what_it_needs(
+    name: str, bootstrap: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PEERVIEW_KAFKA", bootstrap)
-    check("quix", capsys)
+    check(name, capsys)
 
 
 def test_the_tests_know_every_measure() -> None:
-    assert {*IN_PROCESS, *WITH_WORKERS, "quix"} == {measure.name for measure in MEASURES}
+    assert {*IN_PROCESS, *WITH_WORKERS, *WITH_INGEST, *INSTALLING} == {
+        measure.name for measure in MEASURES
+    }
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(

@@ -1,11 +1,10 @@
-"""Request bodies: bounded, decompressed as they come, and parsed without trust."""
+"""Request bodies: bounded, and decompressed as they come."""
 
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import zstandard
 from starlette.requests import ClientDisconnect, Request
 
@@ -19,28 +18,6 @@ ZSTD_SLICE: Final = 256
 """Compressed bytes taken at once: four of them can be a block of 128 kB, so these are 8 MB at most;
 the library itself knows no bound."""
 ZSTD_WINDOW: Final = 1 << 23
-
-_decoder = msgspec.json.Decoder()
-
-
-class NotJsonError(ValueError):
-    """A body or a line that is not JSON. The message names the place, never the content."""
-
-
-def parse(data: bytes) -> Any:
-    """JSON as Python objects; NotJsonError for anything else, however nasty."""
-    try:
-        return _decoder.decode(data.removeprefix(b"\xef\xbb\xbf"))
-    except msgspec.DecodeError as error:
-        raise NotJsonError(_place(str(error))) from None
-    except (ValueError, RecursionError) as error:
-        raise NotJsonError(f"not JSON ({type(error).__name__})") from None
-
-
-def _place(message: str) -> str:
-    # msgspec ends its messages with "(byte N)"; what comes before may quote the text
-    _, found, place = message.rpartition("(byte ")
-    return f"not JSON at byte {place.rstrip(')')}" if found else "not JSON: it ends too early"
 
 
 def too_large(limit: int) -> Problem:

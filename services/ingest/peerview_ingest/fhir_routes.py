@@ -6,12 +6,13 @@ from fastapi import APIRouter, Request, Response
 
 from peerview_common.problem import Problem
 from peerview_ingest import answers, capability, fhir_unsupported
-from peerview_ingest.body import NotJsonError, parse, whole
+from peerview_ingest.body import whole
 from peerview_ingest.fhir import Outcome, Read, Reader, Resolver
 from peerview_ingest.fhir.reader import MAX_ENTRIES
 from peerview_ingest.fhir.types import RESOURCE_TYPES
 from peerview_ingest.fhir_negotiation import check_answer, check_body, preferred
 from peerview_ingest.fhir_once import Once, Reading, Word
+from peerview_ingest.parsing import NotJsonError, parse
 from peerview_ingest.senders import Senders
 from peerview_ingest.submission import Ingest, Submitted
 

@@ -6,7 +6,8 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from peerview_common.problem import Problem
-from peerview_ingest.body import NotJsonError, parse, whole
+from peerview_ingest.body import whole
+from peerview_ingest.parsing import NotJsonError, parse
 
 MAX_BYTES: Final = 1_000_000
 

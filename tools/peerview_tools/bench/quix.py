@@ -5,12 +5,9 @@ its own, made once in ``.cache/bench-venv``.
 """
 
 import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 from typing import Final
 
+from peerview_tools.bench.environments import ROOT, environment, python_of
 from peerview_tools.bench.measure import Found, Size
 from peerview_tools.bench.processes import Process
 from peerview_tools.bench.stream import Side, compare
@@ -18,33 +15,10 @@ from peerview_tools.bench.surroundings import Surroundings, Topics
 from peerview_tools.bench.worker import OURS, beside, streams
 
 VERSION: Final = "3.28.1"
-ROOT: Final = Path(__file__).resolve().parents[3]
-_VENV: Final = ROOT / ".cache" / "bench-venv"
-_PYTHON: Final = _VENV / "bin" / "python"
+_PYTHON: Final = python_of("bench-venv")
 _NEEDED: Final = (f"quixstreams=={VERSION}", "msgspec", "pyyaml", "ruamel.yaml", "python-dateutil",
                   "tzdata")  # fmt: skip
 _PATHS: Final = ("libs/common", "services/compute", "tools")
-
-
-def environment(around: Surroundings) -> None:
-    """Make it, where it is not there or not of this version."""
-    stamp = _VENV / "bench-needs"
-    wanted = "\n".join(_NEEDED)
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    around.say(f"installing Quix Streams {VERSION} into .cache/bench-venv")
-    shutil.rmtree(_VENV, ignore_errors=True)
-    if shutil.which("uv"):
-        _do("uv", "venv", "-q", "--python", sys.executable, str(_VENV))
-        _do("uv", "pip", "install", "-q", "--python", str(_PYTHON), *_NEEDED)
-    else:
-        _do(sys.executable, "-m", "venv", str(_VENV))
-        _do(str(_PYTHON), "-m", "pip", "install", "-q", *_NEEDED)
-    stamp.write_text(wanted)
-
-
-def _do(*command: str) -> None:
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
 
 
 def start(place: Topics, last: int) -> Process:
@@ -65,7 +39,7 @@ def changelog(place: Topics) -> str:
 
 
 def run(around: Surroundings, size: Size) -> Found:
-    environment(around)
+    environment(around, "bench-venv", f"Quix Streams {VERSION}", _NEEDED)
     shapes, times = streams(size)
     ratios, told = [], []
     for stream in shapes:

@@ -5,11 +5,14 @@ from typing import Final
 
 from peerview_tools.bench import (
     bulk_memory,
+    bundle,
     core,
     extracts,
     faust_table,
     flat,
     freshness,
+    ingest,
+    ingest_parse,
     memory,
     quix,
     recovery,
@@ -68,6 +71,19 @@ MEASURES: Final = (
     Measure(
         "tick", "one clock tick over 1,000,000 patients; no event waits over 250 ms for it",
         "s", 10, "at most", tick.run,
+    ),
+    Measure(
+        "ingest", "FHIR resources a second of one core, from POST /v1/bulk to acknowledged and "
+        "committed, SQLite",
+        "resources/s", 6_000, "at least", ingest.run,
+    ),
+    Measure(
+        "ingest-parse", "ingest's reader beside parsing the same resources with fhir.resources",
+        "ratio", 8.0, "at least", ingest_parse.run,
+    ),
+    Measure(
+        "bundle", "p99 of a Bundle of 10 resources by POST /fhir, at half of the capacity",
+        "ms", 40, "at most", bundle.run,
     ),
 )  # fmt: skip
 

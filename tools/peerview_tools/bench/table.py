@@ -8,8 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from peerview_tools.bench.environments import ROOT
 from peerview_tools.bench.measure import Measure
-from peerview_tools.bench.quix import ROOT
 from peerview_tools.kafka_settings import KAFKA_VERSION
 
 PAGE: Final = ROOT / "docs" / "performance.md"

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from peerview_ingest.body import NotJsonError, parse
 from peerview_ingest.fhir import Issue, Outcome, Read, Reader, Resolver
+from peerview_ingest.parsing import NotJsonError, parse
 
 
 def read_lines(

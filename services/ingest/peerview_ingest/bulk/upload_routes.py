@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from peerview_common import metrics
 from peerview_common.problem import Problem
-from peerview_ingest.body import NotJsonError, parse, whole
+from peerview_ingest.body import whole
 from peerview_ingest.bulk import completion, report
 from peerview_ingest.bulk.failures import FAILURES, problem
 from peerview_ingest.bulk.holding import Holding
@@ -19,6 +19,7 @@ from peerview_ingest.bulk.uploads import (
     Upload,
     Uploads,
 )
+from peerview_ingest.parsing import NotJsonError, parse
 from peerview_ingest.senders import Senders
 from peerview_ingest.submission import Ingest, Sender
 
