@@ -161,6 +161,11 @@ class ShareSettings(CommonSettings):
     share_database: str = Field(
         "sqlite:///peerview-share.db", description="SQLAlchemy URL of share's own database."
     )
+    share_owner_database: SecretStr = Field(
+        SecretStr(""),
+        description="PostgreSQL: the same database as the role that owns its tables, for "
+        "`python -m peerview_share migrate` alone; empty: the service's role owns them (audit.md).",
+    )
     tick_seconds: float = Field(60.0, description="How often the scheduler looks at the calendar.")
     cut_calendar: str = Field(
         "monthly", description="monthly, or every:SECONDS (demo) between release cuts."

@@ -1,5 +1,13 @@
-"""``python -m peerview_share``"""
+"""``python -m peerview_share`` serves; ``python -m peerview_share migrate`` makes the tables."""
 
-from peerview_share.main import main
+import sys
 
-main()
+from peerview_share.main import main, migrate
+
+match sys.argv[1:]:
+    case []:
+        main()
+    case ["migrate"]:
+        migrate()
+    case _:
+        sys.exit("usage: python -m peerview_share [migrate]")

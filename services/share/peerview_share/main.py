@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 import uvicorn
 from kafka.errors import KafkaError
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from peerview_common import logs
@@ -16,7 +17,7 @@ from peerview_common.auth import TokenVerifier
 from peerview_common.catalogue import catalogue, without_stand_ins
 from peerview_common.codes import CodeList
 from peerview_common.days import day_of_millis, parse_day
-from peerview_common.settings import ShareSettings
+from peerview_common.settings import Mode, ShareSettings
 from peerview_common.topics import (
     AGREEMENTS,
     CHANGES,
@@ -43,6 +44,7 @@ from peerview_share.release.leader import Leader
 from peerview_share.release.scheduler import Scheduler
 from peerview_share.service import Share
 from peerview_share.store import live as live_store
+from peerview_share.store import rights
 from peerview_share.store.database import Database
 from peerview_share.store.leases import Lease
 
@@ -68,6 +70,26 @@ def broker_problem(bootstrap: str) -> str | None:
     return "no bootstrap server takes a connection"
 
 
+def _refuse_to_rewrite(database: Database) -> None:
+    with database.read() as connection:
+        if found := rights.excess(connection):
+            raise rights.RightsError(
+                "production mode refuses a database role that could rewrite the audit "
+                f"({', '.join(found)}): see docs/audit.md"
+            )
+
+
+def migrate() -> None:
+    """Bring the tables to the newest version as their owner, and give the service its rights."""
+    settings = ShareSettings()
+    service = make_url(settings.share_database)
+    database = Database(settings.share_owner_database.get_secret_value() or settings.share_database)
+    try:
+        database.migrate(service.username if service.get_backend_name() == "postgresql" else None)
+    finally:
+        database.close()
+
+
 def build(
     settings: ShareSettings,
     *,
@@ -78,6 +100,8 @@ def build(
     """Every part, wired. Opens the database; threads start with `Share.start`."""
     database = Database(settings.share_database)
     database.migrate()
+    if settings.mode is Mode.PRODUCTION:
+        _refuse_to_rewrite(database)
     indicators = catalogue()
     if settings.code_list is not None:
         listed = CodeList.load(settings.code_list)

@@ -234,6 +234,7 @@ def test_every_look_is_logged_and_the_subject_can_read_it(world):
         "agreement_version": 1,
         "reader": "dr-jones",
         "channel": "api",
+        "level": "named",
     }
     stranger = world.client.get(f"/v1/practices/{B}/disclosures", headers=world.issuer.headers(A))
     assert stranger.status_code == 403

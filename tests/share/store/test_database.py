@@ -33,6 +33,7 @@ AUDIT = {
     "agreement_version": 1,
     "reader": "dr",
     "channel": "api",
+    "level": "named",
 }
 
 

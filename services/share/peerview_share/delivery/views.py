@@ -122,9 +122,10 @@ def named_cells(
 
 def disclosures(cells: Iterable[PeerCell], viewer: str) -> list[Disclosure]:
     """What the audit keeps of showing these cells: one entry a subject and agreement."""
-    grouped: dict[tuple[str, str, int], list[PeerCell]] = {}
+    grouped: dict[tuple[str, str, int, str], list[PeerCell]] = {}
     for cell in cells:
-        key = cell.subject, cell.grant.agreement, cell.grant.version
+        grant = cell.grant
+        key = cell.subject, grant.agreement, grant.version, grant.level.name.lower()
         grouped.setdefault(key, []).append(cell)
     return [
         Disclosure(
@@ -135,8 +136,9 @@ def disclosures(cells: Iterable[PeerCell], viewer: str) -> list[Disclosure]:
             tuple(cell.cell.indicator for cell in found),
             agreement,
             version,
+            level,
         )
-        for (subject, agreement, version), found in sorted(grouped.items())
+        for (subject, agreement, version, level), found in sorted(grouped.items())
     ]
 
 

@@ -11,7 +11,7 @@ from peerview_common.cloudevents import EventType
 from peerview_common.topics import AGREEMENTS
 from peerview_share.agreements.document import Agreement, Limits
 from peerview_share.agreements.life import AgreementRecord, PartyRecord
-from peerview_share.store import schema
+from peerview_share.store import chain, schema
 
 EVENT_FORMAT = 1
 
@@ -129,19 +129,17 @@ def record_change(
     the caller's transaction. Returns the new revision."""
     connection.execute(update(schema.state).values(revision=schema.state.c.revision + 1))
     number = revision(connection)
-    connection.execute(
-        schema.agreement_history.insert(),
-        {
-            "agreement": agreement,
-            "version": version,
-            "event": event,
-            "ods": ods,
-            "by": by,
-            "at": at,
-            "detail": json.dumps(detail or {}, ensure_ascii=False),
-            "revision": number,
-        },
-    )
+    row = {
+        "agreement": agreement,
+        "version": version,
+        "event": event,
+        "ods": ods,
+        "by": by,
+        "at": at,
+        "detail": json.dumps(detail or {}, ensure_ascii=False),
+        "revision": number,
+    }
+    chain.append(connection, schema.agreement_history, [row])
     body = {
         "format": EVENT_FORMAT,
         "agreement": agreement,

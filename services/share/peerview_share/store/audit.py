@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from peerview_share.store import schema
+from peerview_share.store import chain, schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ class Disclosure:
     indicators: tuple[str, ...]
     agreement: str
     agreement_version: int
+    level: str
+    """How much of the subject could be seen: named, anonymous or distribution."""
 
 
 def append(
@@ -38,11 +40,11 @@ def append(
             "agreement_version": item.agreement_version,
             "reader": reader,
             "channel": channel,
+            "level": item.level,
         }
         for item in found
     ]
-    if rows:
-        connection.execute(schema.disclosures.insert(), rows)
+    chain.append(connection, schema.disclosures, rows)
 
 
 def of_subject(
@@ -50,7 +52,8 @@ def of_subject(
 ) -> list[dict[str, Any]]:
     """Newest first; ``before`` is the ``seq`` that the page before ended with."""
     table = schema.disclosures
-    query = select(table).where(table.c.subject == subject)
+    columns = [column for column in table.columns if column.name != "hash"]
+    query = select(*columns).where(table.c.subject == subject)
     if before is not None:
         query = query.where(table.c.seq < before)
     rows = connection.execute(query.order_by(table.c.seq.desc()).limit(limit))

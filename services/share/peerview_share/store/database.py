@@ -7,10 +7,27 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ProgrammingError
+
+from peerview_share.store import rights
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+INSUFFICIENT_PRIVILEGE = "42501"
+"""PostgreSQL's SQLSTATE."""
+
+
+class MigrationNeededError(Exception):
+    """The tables are older than the code, and this role may not change them."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "share's tables are not of this version: run `python -m peerview_share migrate` with "
+            "PEERVIEW_SHARE_OWNER_DATABASE"
+        )
 
 
 class Database:
@@ -23,16 +40,36 @@ class Database:
             _prepare_sqlite(self.engine)
         self._writing = self.engine.execution_options(writing=True)
 
-    def migrate(self) -> None:
-        """Bring the tables to the newest version."""
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
+    def migrate(self, service: str | None = None) -> None:
+        """Bring the tables to the newest version, and give the role ``service`` its rights.
+
+        Raises MigrationNeededError where this role does not own the tables, and they are old.
+        """
+        config = _alembic()
+        if service is None and not self.pending():
+            return
+        try:
+            self._upgrade(config, service)
+        except ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
+                raise MigrationNeededError from error
+            raise
+
+    def pending(self) -> bool:
+        """The tables are not those of the newest migration."""
+        newest = ScriptDirectory.from_config(_alembic()).get_current_head()
+        with self.read() as connection:
+            return MigrationContext.configure(connection).get_current_revision() != newest
+
+    def _upgrade(self, config: Config, service: str | None) -> None:
         with self._writing.begin() as connection:
             if connection.dialect.name == "postgresql":
                 # replicas that start at once take turns
                 connection.execute(text("SELECT pg_advisory_xact_lock(7338410)"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            if service is not None:
+                rights.grant(connection, service)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -81,6 +118,12 @@ def upsert(
     else:
         statement = statement.on_conflict_do_nothing(index_elements=keys)
     connection.execute(statement, list(rows))
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
 
 
 def _options(url: str) -> dict[str, Any]:

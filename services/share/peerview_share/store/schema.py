@@ -1,6 +1,8 @@
 """The tables. Times are milliseconds UTC, days are days since 1970-01-01, documents are JSON text.
 
-``migrations/`` builds the same; a test compares them.
+``migrations/`` builds the same; a test compares them. Tables marked ``append_only`` are audit: the
+service's role may insert and select there, nothing else (`rights.py`). Those with a ``chain`` carry
+hashes that show tampering (`chain.py`).
 """
 
 from sqlalchemy import (
@@ -18,6 +20,13 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
+
+AUDIT = {"append_only": True}
+
+
+def append_only() -> list[Table]:
+    return [table for table in metadata.sorted_tables if table.info.get("append_only")]
+
 
 # SQLite numbers rows by itself only for a column that is exactly INTEGER
 Sequence = BigInteger().with_variant(Integer, "sqlite")
@@ -66,6 +75,7 @@ signatures = Table(
     Column("role", String(64), nullable=False),
     Column("terms_hash", String(64), nullable=False),
     Column("signed_at", BigInteger, nullable=False),
+    info=AUDIT,
 )
 
 agreement_history = Table(
@@ -80,7 +90,10 @@ agreement_history = Table(
     Column("at", BigInteger, nullable=False),
     Column("detail", Text, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    # of this row and all before it, in hexadecimal; rows from before there was a chain have none
+    Column("hash", String(64)),
     Index("agreement_history_agreement", "agreement"),
+    info=AUDIT | {"chain": None},
 )
 
 live_values = Table(
@@ -179,7 +192,12 @@ disclosures = Table(
     Column("reader", String(255), nullable=False),
     # api, page or topic
     Column("channel", String(16), nullable=False),
+    # how much of the subject could be seen: named, anonymous or distribution
+    Column("level", String(16), nullable=False),
+    Column("hash", String(64)),
     Index("disclosures_subject", "subject", "seq"),
+    Index("disclosures_viewer", "viewer", "seq"),
+    info=AUDIT | {"chain": "viewer"},
 )
 
 published_views = Table(
