@@ -10,7 +10,7 @@ BIN := .venv/bin
 CODE := libs services tools tests
 # mypy is strict on the pure cores and on what all services share
 CORES := $(wildcard libs/common/peerview_common services/compute/peerview_compute/model \
-	services/share/peerview_share/disclosure)
+	services/share/peerview_share/attack services/share/peerview_share/disclosure)
 TYPED_MODULES := $(wildcard tools/peerview_tools/*broker*.py tools/peerview_tools/kafka_*.py)
 
 .PHONY: help

@@ -424,6 +424,22 @@ def bench(
 
 
 @app.command()
+def attack(
+    database: Annotated[
+        str,
+        typer.Option(
+            envvar="PEERVIEW_SHARE_DATABASE", metavar="URL", help="Share's database (SQLAlchemy)."
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Every find, as JSON.")] = False,
+) -> None:
+    """Try to learn about few people from all that was ever released. Exit 1 on any find."""
+    from peerview_tools.attack import run
+
+    raise typer.Exit(run(database, as_json=as_json))
+
+
+@app.command()
 def rebuild(
     compare: Annotated[
         bool, typer.Option("--compare", help="Show every value that differs from the live one.")

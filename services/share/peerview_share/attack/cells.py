@@ -1,0 +1,141 @@
+"""Every practice's cells: all pairs of releases, and what each figure that was shown rests on."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from peerview_share.attack.differencing import COUNTS, ENOUGH, FEW, differences
+from peerview_share.attack.finding import Find, Kind, Tried
+from peerview_share.attack.log import CellLog, Release
+
+MIN_PATIENTS: Final = 20
+
+
+class CellAttack:
+    """Goes through cells one by one and keeps what the attack on derived figures needs."""
+
+    def __init__(self, memory_days: int, newest_day: int) -> None:
+        self._memory_days = memory_days
+        self._oldest = newest_day - memory_days
+        self._finds: list[Find] = []
+        self._small: list[Find] = []
+        self._pairs = self._figures = self._cells = self._releases = self._retracted = 0
+        self._practices: set[str] = set()
+        self._forgotten = 0
+        self.between: dict[tuple[str, str, int, int], tuple[int, int, int]] = {}
+        """Pairs whose counts are not all `ENOUGH` or more."""
+
+    def run(self, cells: Iterable[CellLog], alive: Callable[[], None]) -> None:
+        """``alive`` is called before each cell and may raise to end it."""
+        for cell in cells:
+            alive()
+            self._take(cell)
+
+    def _take(self, cell: CellLog) -> None:
+        self._cells += 1
+        self._releases += len(cell.releases)
+        self._retracted += sum(release.retracted for release in cell.releases)
+        self._practices.add(cell.practice)
+        for pair in differences(cell):
+            self._pairs += 1
+            first, second = pair.first, pair.second
+            if min(pair.counts) < ENOUGH:
+                d, n, c = (min(count, ENOUGH) for count in pair.counts)
+                self.between[cell.practice, cell.indicator, first.epoch, second.epoch] = (d, n, c)
+            if pair.few and self._held(first, second):
+                self._finds.append(_few_patients(cell, first, second, pair.counts))
+        for release in cell.releases:
+            if release.shown and release.contributions is not None:
+                self._figures += 1
+                self._small += _rests_on_few(cell, release)
+        self._look_for_lost(cell)
+
+    def _held(self, first: Release, second: Release) -> bool:
+        return abs(second.day - first.day) <= self._memory_days
+
+    def _look_for_lost(self, cell: CellLog) -> None:
+        """A release without patients is a blind spot while the gate must remember it (the newest
+        for as long as it is the newest), and forgotten by rule otherwise."""
+        lost = [release for release in cell.releases if release.contributions is None]
+        for release in lost:
+            if release is cell.releases[-1] or release.day >= self._oldest:
+                self._finds.append(_lost(cell, release))
+            else:
+                self._forgotten += 1
+
+    def tried(self) -> list[Tried]:
+        return [
+            Tried(
+                "differencing of releases",
+                "every release of a cell was compared, patient by patient, with every other "
+                "release of it, in whatever network it was shown, retracted ones and those of "
+                "withdrawn practices too",
+                f"{self._releases:,} releases of {self._cells:,} cells of "
+                f"{len(self._practices):,} practices, {self._retracted:,} of them retracted",
+                self._pairs,
+                tuple(self._finds),
+                "certain: counted from the patients themselves",
+            ),
+            Tried(
+                "small figures",
+                "every figure that was shown was counted again from its patients: does it, or "
+                "what is left of its denominator, rest on 1 to 7 of them?",
+                f"{self._figures:,} figures",
+                self._figures,
+                tuple(self._small),
+                "certain: counted from the patients themselves",
+            ),
+        ]
+
+    def notes(self) -> list[str]:
+        if not self._forgotten:
+            return []
+        return [
+            f"{self._forgotten:,} releases are older than the gate's memory, so their patients "
+            "are deleted by rule and no pair with them could be tried."
+        ]
+
+
+def _few_patients(
+    cell: CellLog, first: Release, second: Release, counts: tuple[int, int, int]
+) -> Find:
+    few = " and ".join(
+        f"{count} in the {name}" for name, count in zip(COUNTS, counts, strict=True) if count in FEW
+    )
+    where = sorted(first.networks | second.networks)
+    shown = f" Seen in {', '.join(where)}." if where else ""
+    retracted = " One of them was retracted later." if first.retracted or second.retracted else ""
+    return Find(
+        Kind.PATIENTS,
+        f"{cell.practice}, {cell.indicator}: the releases of epoch {first.epoch} and epoch "
+        f"{second.epoch} differ by few patients: {few}.{shown}{retracted}",
+        practice=cell.practice,
+        indicator=cell.indicator,
+        epochs=(first.epoch, second.epoch),
+    )
+
+
+def _rests_on_few(cell: CellLog, release: Release) -> Iterable[Find]:
+    pairs = [pair for pair in (release.contributions or {}).values() if pair[0] > 0]
+    met = sum(part > 0 for _, part in pairs)
+    rest = sum(part == 0 if cell.rate else cell.scale * whole > part for whole, part in pairs)
+    if len(pairs) >= MIN_PATIENTS and met not in FEW and rest not in FEW:
+        return
+    yield Find(
+        Kind.SMALL,
+        f"{cell.practice}, {cell.indicator}: the figure of epoch {release.epoch} rests on "
+        f"{len(pairs):,} patients, {met:,} in the numerator and {rest:,} in the rest.",
+        practice=cell.practice,
+        indicator=cell.indicator,
+        epochs=(release.epoch,),
+    )
+
+
+def _lost(cell: CellLog, release: Release) -> Find:
+    return Find(
+        Kind.BLIND,
+        f"{cell.practice}, {cell.indicator}: the patients behind the release of epoch "
+        f"{release.epoch} are gone, though later releases must be compared with it.",
+        practice=cell.practice,
+        indicator=cell.indicator,
+        epochs=(release.epoch,),
+    )

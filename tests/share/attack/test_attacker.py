@@ -1,0 +1,205 @@
+"""The attacker finds what it should, and nothing where there is nothing."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peerview_share.agreements.level import Level
+from peerview_share.attack.attacker import attack
+from peerview_share.attack.differencing import differences
+from peerview_share.attack.finding import Kind
+from peerview_share.attack.log import CellLog, Derived, Release, ReleaseLog
+from peerview_share.attack.words import words
+from peerview_share.disclosure.gate import difference
+from peerview_share.store import schema
+from peerview_tools.attack import run
+from tests.share.support import document, patients, submit
+
+A, B = "A99001", "A99002"
+NAMES = [f"A99{n:03}" for n in range(1, 15)]
+
+
+def log(*contributions, **given):
+    releases = [Release(n, 20_000 + 30 * n, found) for n, found in enumerate(contributions, 1)]
+    cell = CellLog(A, "bp-htn-u80", releases)
+    return ReleaseLog([cell], newest_day=releases[-1].day, **given)
+
+
+def kinds(report):
+    return [find.kind for find in report.finds]
+
+
+def test_releases_that_differ_by_enough_are_no_find():
+    assert kinds(attack(log(patients(40, 100), patients(60, 100), patients(80, 100)))) == []
+
+
+@pytest.mark.parametrize("changed", [1, 7])
+def test_a_pair_that_is_not_adjacent_is_found(changed):
+    report = attack(log(patients(40, 100), patients(60, 100), patients(40 + changed, 100)))
+    (find,) = report.finds
+    assert (find.kind, find.practice, find.epochs) == (Kind.PATIENTS, A, (1, 3))
+    assert f"{changed} in the numerator and {changed} in the complement" in find.sentence
+
+
+def test_a_change_of_complement_alone_is_found():
+    # five patients leave the numerator and the denominator, ten others come to the denominator
+    before = patients(50, 100)
+    after = {n: pair for n, pair in before.items() if n >= 5} | patients(0, 10, start=200)
+    (find,) = attack(log(before, after)).finds
+    assert "5 in the numerator" in find.sentence
+
+
+def test_what_was_suppressed_or_retracted_was_seen_too():
+    seen = [
+        Release(1, 20_000, patients(8, 100)),
+        Release(2, 20_030, patients(7, 100), shown=False),
+        Release(3, 20_060, patients(30, 100)),
+        Release(4, 20_090, patients(32, 100), retracted=True),
+    ]
+    report = attack(ReleaseLog([CellLog(A, "dna", seen)], newest_day=20_090))
+    assert [find.epochs for find in report.finds] == [(1, 2), (3, 4)]
+    assert "retracted" in report.finds[1].sentence
+
+
+def test_releases_over_36_months_apart_are_not_held_against_each_other():
+    seen = [Release(1, 20_000, patients(40, 100)), Release(2, 21_200, patients(42, 100))]
+    assert kinds(attack(ReleaseLog([CellLog(A, "dna", seen)], newest_day=21_200))) == []
+
+
+def test_a_figure_that_rests_on_few_is_found():
+    assert kinds(attack(log(patients(7, 100)))) == [Kind.SMALL]
+    assert kinds(attack(log(patients(93, 100)))) == [Kind.SMALL]
+    assert kinds(attack(log(patients(9, 19)))) == [Kind.SMALL]
+    assert kinds(attack(log(patients(8, 100)))) == []
+
+
+def test_a_release_without_its_patients_is_a_blind_spot_until_it_is_forgotten_by_rule():
+    lost = [Release(1, 20_000, None), Release(2, 20_030, patients(40, 100))]
+    within = attack(ReleaseLog([CellLog(A, "dna", lost)], newest_day=20_030))
+    assert kinds(within) == [Kind.BLIND]
+    forgotten = attack(ReleaseLog([CellLog(A, "dna", lost)], newest_day=21_200))
+    assert kinds(forgotten) == []
+    assert "1 releases are older" in forgotten.notes[0]
+
+
+contribution = st.one_of(
+    st.tuples(st.just(1), st.integers(0, 1)),
+    st.tuples(st.integers(1, 4), st.integers(0, 4)),
+    st.tuples(st.just(1), st.integers(0, 1_000_000)),
+)
+snapshots = st.lists(st.dictionaries(st.integers(0, 40), contribution), min_size=2, max_size=5)
+
+
+@given(snapshots, st.sampled_from([1, 1_000_000]))
+def test_bits_count_what_the_gate_counts(contributions, scale):
+    releases = [Release(n, 20_000, found) for n, found in enumerate(contributions)]
+    for pair in differences(CellLog(A, "upc", releases, scale)):
+        by_patient = difference(pair.first.contributions, pair.second.contributions, scale)
+        assert pair.counts == by_patient.counts
+
+
+# -- derived figures
+
+
+def derived(practices, epoch=1, *, network="north", released=None, **given):
+    parts = frozenset((name, (released or {}).get(name, 1)) for name in practices)
+    return Derived(network, "A99099", "bp-htn-u80", epoch, Level.ANONYMOUS, parts, **given)
+
+
+def of(*figures, cells=()):
+    return attack(ReleaseLog(cells, lambda: figures))
+
+
+@pytest.mark.parametrize("joined", [1, 2])
+def test_a_figure_that_gains_one_or_two_practices_is_found(joined):
+    report = of(derived(NAMES[:10]), derived(NAMES[: 10 + joined], 2))
+    assert kinds(report) == [Kind.MEMBERS]
+    assert NAMES[10] in report.finds[0].sentence
+
+
+def test_three_who_join_are_no_find_and_neither_is_the_same_figure_again():
+    assert kinds(of(derived(NAMES[:10]), derived(NAMES[:10], 2), derived(NAMES[:13], 3))) == []
+
+
+def test_networks_that_differ_by_one_practice_are_found():
+    report = of(derived(NAMES[:10]), derived(NAMES[:11], network="south"))
+    assert kinds(report) == [Kind.MEMBERS]
+    assert "between north at epoch 1 and south at epoch 1" in report.finds[0].sentence
+
+
+def test_a_practice_that_the_viewer_knows_by_name_hides_nobody():
+    report = of(derived(NAMES[:12], known=frozenset(NAMES[:3])))
+    assert kinds(report) == [Kind.REMAINDER]
+    assert "a figure of 9" in report.finds[0].sentence
+
+
+def test_a_derived_figure_that_moves_by_few_patients_is_found():
+    cells = [
+        CellLog(
+            NAMES[0],
+            "bp-htn-u80",
+            [Release(1, 20_000, patients(40, 100)), Release(2, 20_030, patients(44, 100))],
+        )
+    ]
+    figures = derived(NAMES[:10]), derived(NAMES[:10], 2, released={NAMES[0]: 2})
+    assert kinds(of(*figures, cells=cells)) == [Kind.PATIENTS, Kind.TOTALS]
+
+
+# -- over the service's own tables
+
+
+def release_all(world, *numerators):
+    for numerator in numerators:
+        cells = {"bp-htn-u80": patients(numerator, 100)}
+        world.release({A: cells, B: cells})
+
+
+def test_the_services_own_releases_hold(world, capsys):
+    world.agree(document(A, B))
+    release_all(world, 40, 60, 43, 80)
+    assert run(str(world.share.settings.share_database), as_json=False) == 0
+    text = capsys.readouterr().out
+    assert "Nothing was found." in text
+    assert "6 releases of 2 cells of 2 practices" in text
+    assert "6 trials" in text
+
+
+def test_a_release_that_the_gate_should_have_held_is_found_with_its_network(world, capsys):
+    """The gate is made to forget the first release, so it lets three patients' difference pass."""
+    world.agree(document(A, B))
+    release_all(world, 40)
+    database = world.share.database
+    with database.write() as connection:
+        connection.execute(schema.cells.update().values(is_release=False))
+    release_all(world, 43)
+    url = world.share.settings.share_database
+    capsys.readouterr()
+    assert run(url, as_json=True) == 1
+    assert kinds_of(capsys) == ["blind", "blind"], "the forgotten release's patients are gone"
+    for practice in (A, B):
+        submit(database, practice, 1, {"bp-htn-u80": patients(40, 100)})
+    assert run(url, as_json=True) == 1
+    assert kinds_of(capsys) == ["patients", "patients"]
+    assert run(url, as_json=False) == 1
+    assert "3 in the numerator and 3 in the complement. Seen in north." in capsys.readouterr().out
+
+
+def kinds_of(capsys):
+    found = json.loads(capsys.readouterr().out)
+    finds = [find for attack in found["attacks"] for find in attack["finds"]]
+    assert found["finds"] == len(finds)
+    return [find["kind"] for find in finds]
+
+
+def test_a_database_that_cannot_be_read_is_told(tmp_path, capsys):
+    assert run(f"sqlite:///{tmp_path}/none/none.db", as_json=False) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_the_report_lists_finds_and_says_what_is_left_over():
+    text = words(attack(log(patients(40, 100), patients(41, 100))), when="today", seconds=1)
+    assert "FOUND 1 WAY IN" in text
+    assert "differ by few patients: 1 in the numerator" in text
+    assert "Not covered" in text
