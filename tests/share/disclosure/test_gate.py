@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peerview_common.catalogue import catalogue
-from peerview_share.disclosure.gate import Difference, difference, may_move
+from peerview_share.disclosure.gate import Difference, difference, may_move, obstacle
 from peerview_share.disclosure.release import History, Submission, release_cell
 
 INFOS = [catalogue()[name] for name in ("bp-htn-u80", "broad-abx", "upc", "appt-14d")]
@@ -39,6 +39,20 @@ def test_complement_of_a_mean_is_in_millionths():
     before = dict.fromkeys(range(10), (1, 1000000))
     after: dict[int, tuple[int, int]] = {}
     assert difference(before, after, 1_000_000) == Difference(10, 10, 0)
+
+
+def test_it_reads_no_further_than_the_first_obstacle():
+    now = dict.fromkeys(range(50), (1, 0))
+    read = []
+
+    def earlier():
+        for before in (dict.fromkeys(range(70), (1, 0)), now, {}):
+            read.append(before)
+            yield before
+
+    found = obstacle(now, earlier())
+    assert (found.place, found.difference) == (1, Difference(0, 0, 0))
+    assert len(read) == 2
 
 
 contribution = st.one_of(

@@ -4,14 +4,17 @@ import pytest
 
 from peerview_common.catalogue import catalogue
 from peerview_share.disclosure.cell import SEAL, Cell, CellState, Released
+from peerview_share.disclosure.gate import Difference
 from peerview_share.disclosure.release import (
     NO_HISTORY,
+    Cause,
     History,
     Submission,
     hold,
     release_cell,
+    retracted,
 )
-from peerview_share.disclosure.rounding import nearest
+from peerview_share.disclosure.rounding import coarser, nearest
 from peerview_share.disclosure.size import Reason
 
 BP = catalogue()["bp-htn-u80"]
@@ -130,6 +133,67 @@ def test_rounding(count, rounded):
 def test_halves_go_up():
     assert nearest(5, 10) == 10
     assert nearest(15, 10) == 20
+
+
+class TestStricterAgreement:
+    """A multiple of 5, on the cell that is rounded already."""
+
+    @pytest.mark.parametrize(
+        ("raw", "base", "expected"),
+        [
+            ((12, 63), 10, (10, 70)),  # 10/65
+            ((13, 62), 10, (20, 60)),  # 15/60
+            ((92, 100), 10, (90, 100)),
+            ((40, 100), 5, (40, 100)),
+            ((30, 120), 50, (50, 100)),
+        ],
+    )
+    def test_rounds_the_rounded(self, raw, base, expected):
+        figure = coarser(release(BP, patients(*raw)).cell, base, BP).figure
+        assert (figure.numerator, figure.denominator) == expected
+        assert figure.value == round(100 * expected[0] / expected[1], 1)
+
+    def test_only_a_multiple_of_five(self):
+        for base in (0, -5, 7, 12):
+            with pytest.raises(ValueError, match="multiple"):
+                coarser(release(BP, patients(40, 100)).cell, base, BP)
+
+    def test_what_becomes_an_extreme_of_a_few_is_suppressed(self):
+        found = coarser(release(BP, patients(10, 36)).cell, 25, BP)
+        assert (found.state, found.figure) == (CellState.SUPPRESSED, None)
+
+    def test_a_mean_keeps_its_mean(self):
+        upc = release(UPC, dict.fromkeys(range(63), (1, 655000))).cell
+        figure = coarser(upc, 50, UPC).figure
+        assert (figure.numerator, figure.denominator, figure.value) == (None, 50, 0.66)
+
+    def test_what_has_no_figure_stays_so(self):
+        cell = release(BP, patients(3, 100)).cell
+        assert coarser(cell, 10, BP) == cell
+
+
+def test_a_retracted_release_is_dated_and_not_shown():
+    cell = retracted(release(BP, patients(40, 100)).cell)
+    assert (cell.state, cell.figure, cell.epoch) == (CellState.SUPPRESSED, None, 3)
+
+
+def test_the_account_is_for_the_subject_and_tells_nothing_to_equality():
+    first = release(BP, patients(40, 100))
+    history = History((patients(40, 100),), first.cell)
+    held = release(BP, patients(43, 100), history)
+    assert held.account.cause is Cause.SMALL_CHANGE
+    assert held.account.obstacle.difference == Difference(0, 3, 3)
+    assert held.account.totals.numerator == 43
+    same = release(BP, patients(40, 100), history)
+    assert same.account.cause is Cause.UNCHANGED
+    assert same == held
+
+
+def test_a_jump_is_told_to_the_subject():
+    first = release(BP, patients(40, 100))
+    history = History((patients(40, 100),), first.cell)
+    assert not release(BP, patients(60, 100), history).account.jumped
+    assert release(BP, patients(70, 100), history).account.jumped
 
 
 class TestCarriedForward:

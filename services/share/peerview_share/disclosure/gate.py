@@ -5,15 +5,17 @@ only if it differs from **every** retained earlier release by no patient or by a
 at least `K` in something.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
-Contributions: TypeAlias = Mapping[int, tuple[int, int]]
-"""``{patient hash: (denominator, numerator)}``; a patient who is absent contributes ``(0, 0)``."""
+import numpy as np
+
+from peerview_share.disclosure.columns import Contributed, Contributions, aligned, columns
+
+__all__ = ["Contributions", "Difference", "K", "Obstacle", "difference", "may_move", "obstacle"]
 
 K: Final = 8
-NOTHING: Final = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +40,50 @@ class Difference:
         return self.safe and max(self.counts) >= K
 
 
-def difference(before: Contributions, after: Contributions, scale: int = 1) -> Difference:
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a cell may not move, for the subject practice alone."""
+
+    place: int
+    """Which of the earlier releases, in the order in which they were given."""
+    difference: Difference
+
+
+def difference(before: Contributed, after: Contributed, scale: int = 1) -> Difference:
     """Count the patients whose contribution differs.
 
     ``scale`` is what one whole of the denominator is worth in the numerator: the complement of a
     patient is ``scale x denominator - numerator``.
     """
-    denominators = numerators = complements = 0
-    changed = {patient for patient, _ in before.items() ^ after.items()}
-    for patient in changed:
-        old_whole, old_part = before.get(patient, NOTHING)
-        new_whole, new_part = after.get(patient, NOTHING)
-        denominators += old_whole != new_whole
-        numerators += old_part != new_part
-        complements += scale * old_whole - old_part != scale * new_whole - new_part
-    return Difference(denominators, numerators, complements)
+    old, new = aligned(before, after)
+    wholes = old.denominator != new.denominator
+    parts = old.numerator != new.numerator
+    # the complement is looked at only of the few in whom anything differs
+    changed = np.flatnonzero(wholes | parts)
+    whole = scale * (new.denominator[changed] - old.denominator[changed])
+    part = new.numerator[changed] - old.numerator[changed]
+    return Difference(
+        int(np.count_nonzero(wholes)),
+        int(np.count_nonzero(parts)),
+        int(np.count_nonzero(whole != part)),
+    )
 
 
-def may_move(current: Contributions, earlier: Iterable[Contributions], scale: int = 1) -> bool:
-    """True when the cell may be released anew. With nothing released before, it may."""
-    return all(difference(before, current, scale).moves for before in earlier)
+def obstacle(
+    current: Contributed, earlier: Iterable[Contributed], scale: int = 1
+) -> Obstacle | None:
+    """The first earlier release that forbids the cell to move; it looks no further. None: it may.
+
+    With nothing released before, it may.
+    """
+    now = columns(current)
+    for place, before in enumerate(earlier):
+        found = difference(before, now, scale)
+        if not found.moves:
+            return Obstacle(place, found)
+    return None
+
+
+def may_move(current: Contributed, earlier: Iterable[Contributed], scale: int = 1) -> bool:
+    """True when the cell may be released anew."""
+    return obstacle(current, earlier, scale) is None

@@ -1,12 +1,14 @@
 """Rule 5: what is shown is derived from counts rounded to the nearest 5.
 
-The one place that makes a `Released` from counts.
+The one place that makes a `Released` from counts, or a coarser one from a `Released`.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from peerview_common.catalogue import IndicatorInfo, Kind
-from peerview_share.disclosure.cell import SEAL, Released
+from peerview_share.disclosure import extremes
+from peerview_share.disclosure.cell import SEAL, Cell, CellState, Released
 from peerview_share.disclosure.size import Totals
 
 BASE: Final = 5
@@ -31,3 +33,24 @@ def figure(found: Totals, info: IndicatorInfo) -> Released:
         return Released(None, denominator, mean, SEAL)
     numerator = nearest(found.numerator)
     return Released(numerator, denominator, quotient(info.per * numerator, denominator, 1), SEAL)
+
+
+def coarser(cell: Cell, base: int, info: IndicatorInfo) -> Cell:
+    """The cell as a stricter agreement shows it: to a multiple of 5, on the rounded cell.
+
+    Rounding the raw counts to a second base would let the two answers be intersected. What becomes
+    0% or 100% of a small denominator by it is suppressed, as rule 4 has it.
+    """
+    if base % BASE or base <= 0:
+        raise ValueError(f"an agreement rounds to a multiple of {BASE}, not to {base}")
+    figure = cell.figure
+    if figure is None or base == BASE:
+        return cell
+    denominator = max(base, nearest(figure.denominator, base))
+    if figure.numerator is None:
+        return replace(cell, figure=Released(None, denominator, figure.value, SEAL))
+    numerator = nearest(figure.numerator, base)
+    if numerator in (0, denominator) and denominator < extremes.MIN_DENOMINATOR:
+        return replace(cell, state=CellState.SUPPRESSED, figure=None)
+    value = quotient(info.per * numerator, denominator, 1)
+    return replace(cell, figure=Released(numerator, denominator, value, SEAL))

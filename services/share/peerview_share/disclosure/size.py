@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import numpy as np
+
 from peerview_common.catalogue import IndicatorInfo, Kind
-from peerview_share.disclosure.gate import Contributions
+from peerview_share.disclosure.columns import Contributed, columns
 
 MIN_PATIENTS: Final = 20
 SMALL: Final = range(1, 8)
@@ -37,29 +39,19 @@ class Totals:
     """The largest numerator of one patient."""
 
 
-def totals(contributions: Contributions, info: IndicatorInfo) -> Totals:
-    denominator = numerator = complement = 0
-    patients = numerator_patients = complement_patients = largest = 0
-    rate = info.kind is Kind.RATE
-    for whole, part in contributions.values():
-        if whole <= 0:
-            continue
-        rest = int(part == 0) if rate else info.scale * whole - part
-        denominator += whole
-        numerator += part
-        complement += rest
-        patients += 1
-        numerator_patients += part > 0
-        complement_patients += rest > 0
-        largest = max(largest, part)
+def totals(contributions: Contributed, info: IndicatorInfo) -> Totals:
+    found = columns(contributions)
+    there = np.flatnonzero(found.denominator > 0)
+    whole, part = found.denominator[there], found.numerator[there]
+    rest = (part == 0).astype(np.int64) if info.kind is Kind.RATE else info.scale * whole - part
     return Totals(
-        denominator,
-        numerator,
-        complement,
-        patients,
-        numerator_patients,
-        complement_patients,
-        largest,
+        denominator=int(whole.sum()),
+        numerator=int(part.sum()),
+        complement=int(rest.sum()),
+        patients=len(there),
+        numerator_patients=int(np.count_nonzero(part > 0)),
+        complement_patients=int(np.count_nonzero(rest > 0)),
+        largest=int(part.max(initial=0)),
     )
 
 

@@ -1,13 +1,13 @@
 """One practice's cells at one epoch: its snapshot and its history go in, decisions come out."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import Connection
 
 from peerview_common.catalogue import IndicatorInfo
 from peerview_common.snapshots import SnapshotBody, contributions, decode_body
+from peerview_share.disclosure import quality
 from peerview_share.disclosure.cell import Cell, CellState
 from peerview_share.disclosure.gate import Contributions
 from peerview_share.disclosure.release import (
@@ -21,11 +21,7 @@ from peerview_share.disclosure.release import (
 from peerview_share.store import epochs as store
 from peerview_share.store.epochs import Epoch, Snapshot
 
-MAX_SILENCE_MS: Final = round(timedelta(days=7).total_seconds() * 1000)
-MIN_GPS: Final = 3
-"""Usual provider of care with fewer GPs would be one person's figure."""
 REKEYING: Final = "rekeying"
-PERSONAL: Final = frozenset({"upc"})
 
 
 def decide_practice(
@@ -42,7 +38,7 @@ def decide_practice(
     cells = store.releases(connection, practice)
     snapshot = store.snapshot(connection, practice, epoch.number)
     kept = retained(connection, cells, oldest_day)
-    if snapshot is None or epoch.opened_at - snapshot.data_through > MAX_SILENCE_MS:
+    if snapshot is None or quality.silent(snapshot.data_through, epoch.opened_at):
         return [hold(info, _history(cells.get(info.id, []), [])) for info in catalogue.values()]
     earlier = _bodies(connection, practice, {n for numbers in kept.values() for n in numbers})
     body = decode_body(snapshot.body)
@@ -85,7 +81,7 @@ def _decide(
     epoch: int,
     released: int,
 ) -> Decision:
-    if info.id in PERSONAL and body.gps < MIN_GPS:
+    if quality.personal(info.id, body.gps):
         return withhold(info, CellState.NOT_SHARED)
     if body.states.get(info.id) == REKEYING:
         return hold(info, history)  # its patients may be there twice
