@@ -152,3 +152,18 @@ revision_age = Gauge(
 scheduler_leader = Gauge(
     "peerview_share_scheduler_leader", "1 where this replica's scheduler is the leader."
 )
+attack_finds = Gauge(
+    "peerview_share_attack_finds",
+    "Ways to learn about few people that the last nightly attack on all releases found, by kind. "
+    "Alert on anything above 0.",
+    ["kind"],
+)
+attack_ended = Gauge(
+    "peerview_share_attack_ended_timestamp_seconds",
+    "When the last nightly attack ended, in seconds since 1970-01-01, as this replica knows. "
+    "Alert when the greatest of all replicas is older than two days.",
+)
+attack_seconds = Gauge("peerview_share_attack_seconds", "How long the last nightly attack took.")
+attack_failures = Counter(
+    "peerview_share_attack_failures_total", "Nightly attacks that failed before they ended."
+)

@@ -177,6 +177,12 @@ class ShareSettings(CommonSettings):
         4.0, description="Deny when the last successful poll is older."
     )
     snapshot_months: int = Field(36, description="How long the gate remembers snapshots.")
+    attack_hour: int = Field(
+        2,
+        ge=0,
+        le=23,
+        description="Hour of Europe/London from which the day's attack on all releases is due.",
+    )
     clock_day: str = Field(
         "", description="Demo only: a fixed as-of day (YYYY-MM-DD) instead of today."
     )

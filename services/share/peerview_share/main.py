@@ -41,6 +41,7 @@ from peerview_share.delivery.topics import Outbox, ViewPublisher
 from peerview_share.release.calendar import Calendar
 from peerview_share.release.epochs import Epochs
 from peerview_share.release.leader import Leader
+from peerview_share.release.nightly import NightlyAttack
 from peerview_share.release.scheduler import Scheduler
 from peerview_share.service import Share
 from peerview_share.store import live as live_store
@@ -178,6 +179,7 @@ def build(
             clock=clock,
         ),
         Outbox(database, producer, settings.topic_prefix),
+        NightlyAttack(database, indicators, clock=clock, hour=settings.attack_hour),
         agreements,
         published,
         open_reader(SNAPSHOTS),

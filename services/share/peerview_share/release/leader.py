@@ -14,6 +14,7 @@ from peerview_share.consume.reader import TopicReader
 from peerview_share.consume.snapshots import SnapshotAssembler
 from peerview_share.delivery.published import PublishedEpochs
 from peerview_share.delivery.topics import Outbox, ViewPublisher
+from peerview_share.release.nightly import NightlyAttack
 from peerview_share.release.scheduler import Scheduler
 from peerview_share.store.leases import Lease, LostLeaseError
 
@@ -32,6 +33,7 @@ class Leader:
         assembler: SnapshotAssembler,
         publisher: ViewPublisher,
         outbox: Outbox,
+        nightly: NightlyAttack,
         agreements: CurrentAgreements,
         published: PublishedEpochs,
         open_reader: Callable[[dict[int, int]], TopicReader],
@@ -44,6 +46,7 @@ class Leader:
         self._assembler = assembler
         self._publisher = publisher
         self._outbox = outbox
+        self._nightly = nightly
         self._agreements = agreements
         self._published = published
         self._open_reader = open_reader
@@ -87,6 +90,7 @@ class Leader:
         reader = self._open_reader(self._assembler.offsets())
         try:
             self._scheduler.begin()
+            self._nightly.begin()
             while not self._stop.is_set():
                 self._alive()
                 self._turn(reader)
@@ -94,6 +98,7 @@ class Leader:
             self._lease.release()
         finally:
             reader.close()
+            self._nightly.end()
 
     def _turn(self, reader: TopicReader) -> None:
         self._outbox.flush()
@@ -101,6 +106,7 @@ class Leader:
         self._assembler.take(reader.poll(POLL_MS))
         self._scheduler.close_and_publish(self._alive, self._lease.guard)
         self._sync_views()
+        self._nightly.turn(self._lease.guard)
 
     def _sync_views(self) -> None:
         try:

@@ -30,6 +30,9 @@ def read(connection: Connection, catalogue: Mapping[str, IndicatorInfo]) -> Rele
 
     The connection must stay open until the log was gone through.
     """
+    if connection.dialect.name == "postgresql":
+        # an epoch that closes meanwhile deletes snapshots: all must be of one instant, as on SQLite
+        connection.execution_options(isolation_level="REPEATABLE READ")
     closed = _closed(connection)
     records = agreements.records(connection)
     return ReleaseLog(

@@ -226,3 +226,16 @@ leases = Table(
     Column("holder", String(64), nullable=False),
     Column("expires_at", BigInteger, nullable=False),
 )
+
+attacks = Table(
+    "attacks",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    # when it ended
+    Column("at", BigInteger, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("trials", BigInteger, nullable=False),
+    Column("finds", Integer, nullable=False),
+    # the whole report, as JSON
+    Column("report", Text, nullable=False),
+)
