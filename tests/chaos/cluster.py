@@ -1,6 +1,7 @@
 """A broker and workers that may be hurt, a feed that goes on, and what it must come to."""
 
 import contextlib
+import signal
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -263,7 +264,13 @@ class Cluster:
         )
 
     def dump(self) -> None:
-        """What the workers said, one file each, for whoever looks for the reason."""
+        """What the workers said and where they are, one file each, for whoever looks for the
+        reason."""
+        for worker in self.workers:
+            if not worker.ended and worker not in self.away:
+                worker.process.send_signal(signal.SIGUSR1)
+                with contextlib.suppress(AssertionError):
+                    wait_until(lambda w=worker: w.said("tasks told"), "its tasks", 5)
         for worker in self._all:
             path = self._folder / f"worker-{worker.pid}.log"
             path.write_text("\n".join(str(line) for line in worker.lines))

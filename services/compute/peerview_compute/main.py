@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from peerview_common import logs, ops, problem, topics
 from peerview_common.codes import CodeListError
 from peerview_common.settings import ComputeSettings, Mode
-from peerview_compute import care_gaps
+from peerview_compute import care_gaps, stacks
 from peerview_compute.engine.stores import UnusableStore, check_setting
 from peerview_compute.engine.worker import Worker
 from peerview_compute.model.core import Core
@@ -116,6 +116,7 @@ async def run(settings: ComputeSettings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
+    stacks.install(loop)
     stopping = asyncio.create_task(asked.wait())
     starting = asyncio.create_task(worker.start())
     await asyncio.wait({stopping, worker.fatal, starting}, return_when=asyncio.FIRST_COMPLETED)

@@ -388,6 +388,15 @@ def test_health_tells_whether_it_serves(feed: Feed, start: Start) -> None:
     assert "peerview_compute_records_total" in worker.get("/metrics")[1]
 
 
+def test_a_worker_that_is_asked_tells_where_its_tasks_are(feed: Feed, start: Start) -> None:
+    worker = start().until_ready()
+    worker.process.send_signal(signal.SIGUSR1)
+    wait_until(lambda: worker.said("tasks told"), "its tasks")
+    places = [" > ".join(task["at"]) for task in worker.said("task")]
+    assert any("Worker._watch_stalls (worker.py:" in place for place in places)
+    assert worker.get("/health/ready")[0] == 200
+
+
 def test_values_are_byte_identical_when_all_that_is_derived_is_made_again(
     feed: Feed, log: Log, start: Start, bootstrap: str, topic_prefix: str
 ) -> None:
