@@ -149,9 +149,19 @@ snapshots = Table(
     Column("as_of", Integer, nullable=False),
     Column("data_through", BigInteger, nullable=False),
     Column("definitions", String(128), nullable=False),
-    # the body, compressed with zlib
+    # arrived: the body as it came, compressed with zlib; kept: packed over the practice's roster
+    Column("form", String(8), nullable=False, server_default="arrived"),
     Column("body", LargeBinary, nullable=False),
     Column("received_at", BigInteger, nullable=False),
+)
+
+rosters = Table(
+    "rosters",
+    metadata,
+    Column("practice", String(10), primary_key=True),
+    # the cut at which these patients were kept first
+    Column("cut", Integer, primary_key=True, autoincrement=False),
+    Column("patients", LargeBinary, nullable=False),
 )
 
 cells = Table(
@@ -173,6 +183,76 @@ cells = Table(
     # for the subject practice alone
     Column("reason", String(32)),
     Index("cells_history", "practice", "indicator", "epoch"),
+)
+
+# for the subject practice alone: raw counts, reasons, what the gate found
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("practice", String(10), primary_key=True),
+    Column("indicator", String(64), primary_key=True),
+    Column("body", Text, nullable=False),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("practice", String(10), primary_key=True),
+    Column("indicator", String(64), primary_key=True),
+    # jump: until the practice confirms; subject: the practice's own wish
+    Column("kind", String(16), primary_key=True),
+    # the figure that is held
+    Column("numerator", BigInteger),
+    Column("denominator", BigInteger),
+    Column("value", Float),
+    Column("at", BigInteger, nullable=False),
+    Column("by", String(255), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("ended_by", String(255)),
+    Index("holds_practice", "practice", "epoch"),
+)
+
+retractions = Table(
+    "retractions",
+    metadata,
+    Column("practice", String(10), primary_key=True),
+    Column("indicator", String(64), primary_key=True),
+    # the epoch of the release that was wrong
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("by", String(255), nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+successions = Table(
+    "successions",
+    metadata,
+    Column("successor", String(10), primary_key=True),
+    Column("predecessor", String(10), primary_key=True),
+    Column("day", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("by", String(255), nullable=False),
+)
+
+# whose cells are in a derived figure, from this epoch until the next row of the same place
+derived_sets = Table(
+    "derived_sets",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("viewer", String(10), primary_key=True),
+    Column("indicator", String(64), primary_key=True),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("step", String(16), nullable=False),
+    # distribution or anonymous
+    Column("level", String(16), nullable=False),
+    # JSON list of practices
+    Column("members", Text, nullable=False),
+    # the epoch whose cells are shown; empty: each epoch's own
+    Column("cells_epoch", Integer),
+    Index("derived_sets_viewer", "viewer", "indicator"),
 )
 
 disclosures = Table(
