@@ -4,6 +4,7 @@ import time
 
 import msgspec
 import pytest
+from sqlalchemy import text
 
 from peerview_common.changes import ClockTicked, ReleaseCut, decode
 from peerview_common.cloudevents import header
@@ -109,6 +110,31 @@ def test_from_cut_to_peers_to_withdrawal(running):
     # the record of the withdrawal reaches other systems
     mirror = until(lambda: running.topic(f"{running.prefix}agreement.events")[4:])
     assert msgspec.json.decode(mirror[-1].value)["event"] == "withdrawn"
+
+
+def test_nothing_goes_out_while_it_cannot_be_logged(running):
+    """Neither by a topic nor over HTTP; and all of it once it can."""
+    with running.share.database.write() as connection:
+        connection.execute(
+            text(
+                "CREATE TRIGGER full_disk BEFORE INSERT ON disclosures "
+                "BEGIN SELECT RAISE(ABORT, 'no space left'); END"
+            )
+        )
+    running.agree(document(A, B))
+    number = running.cut()
+    until(lambda: running.share.epochs.current().sent_at)
+    for practice in (A, B):
+        running.send_snapshot(practice, number, cells_of(40))
+    until(lambda: "no space left" in (running.share.problems()["leader"] or ""))
+    assert running.peers(A).status_code == 503
+    assert [running.over_topic(viewer) for viewer in (A, B)] == [{}, {}]
+    with running.share.database.write() as connection:
+        connection.execute(text("DROP TRIGGER full_disk"))
+    until(lambda: running.epoch(A) == number)
+    until(lambda: running.over_topic(A) == running.over_rest(A))
+    answer = running.get(f"/v1/practices/{B}/disclosures", B)
+    assert {entry["channel"] for entry in answer.json()["disclosures"]} == {"api", "topic"}
 
 
 def test_the_first_complete_attempt_wins_and_late_ones_are_discarded(running):

@@ -346,6 +346,67 @@ def agreement_show(identity: AgreementId, at: Share, token: Token) -> None:
     raise typer.Exit(agreement.show(identity, url=at, token=token))
 
 
+audits = typer.Typer(
+    help="Who saw whose figures, and whether the log is whole.", no_args_is_help=True
+)
+app.add_typer(audits, name="audit")
+
+
+@audits.command("list")
+def audit_list(
+    practice: Annotated[str, typer.Argument(metavar="ODS", help="The practice's ODS code.")],
+    at: Share,
+    token: Annotated[
+        str, typer.Option("--token", envvar="PEERVIEW_TOKEN", help="The practice's bearer token.")
+    ],
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day.")
+    ] = None,
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day.")
+    ] = None,
+    viewer: Annotated[str | None, typer.Option(metavar="ODS", help="Who looked.")] = None,
+    network: Annotated[str | None, typer.Option(metavar="ID", help="In which network.")] = None,
+    indicator: Annotated[str | None, typer.Option(metavar="ID", help="At what.")] = None,
+    newest: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 1000,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV, a line an indicator.")] = False,
+) -> None:
+    """Who saw a practice's released cells, under which agreement and clause, newest first."""
+    from peerview_tools import audit
+
+    wanted = {
+        "from": first and first.date().isoformat(),
+        "to": last and last.date().isoformat(),
+        "viewer": viewer,
+        "network": network,
+        "indicator": indicator,
+    }
+    filters = {name: value for name, value in wanted.items() if value}
+    raise typer.Exit(
+        audit.run_list(practice, filters, newest=newest, as_csv=as_csv, url=at, token=token)
+    )
+
+
+@audits.command("verify")
+def audit_verify(
+    database: Annotated[
+        str,
+        typer.Option(envvar="PEERVIEW_SHARE_DATABASE", help="SQLAlchemy URL of share's database."),
+    ],
+    noted: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Heads that --note kept: all must still be there."),
+    ] = None,
+    note: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Add the heads of now to this file.")
+    ] = None,
+) -> None:
+    """Every row of the audit against its hash. Exit 1: rows were changed, or are gone."""
+    from peerview_tools import audit
+
+    raise typer.Exit(audit.run_verify(database, noted=noted, note=note))
+
+
 codes = typer.Typer(help="Code lists: check, import, show.", no_args_is_help=True)
 app.add_typer(codes, name="codes")
 

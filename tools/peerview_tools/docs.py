@@ -48,7 +48,7 @@ _TOOLS: Final = (
         "Address of ingest for `peerview send`, `send-extract`, `extracts`, `rekey` and `erase`.",
     ),
     ("XDG_STATE_HOME", "Where `peerview send` remembers unfinished uploads; else ~/.local/state."),
-    ("PEERVIEW_SHARE", "Address of share for `peerview agreement`."),
+    ("PEERVIEW_SHARE", "Address of share for `peerview agreement` and `peerview audit`."),
 )
 _WRITTEN: Final = "Written from the code by `make docs`; change the code, not this page."
 

@@ -9,8 +9,9 @@ from fastapi.responses import JSONResponse
 
 from peerview_common import ops, problem
 from peerview_share.agreements.current import StaleError
-from peerview_share.api import agreements, networks, practices, releases
+from peerview_share.api import agreements, disclosures, networks, practices, releases
 from peerview_share.service import Share
+from peerview_share.store.audit import UnloggedError
 from peerview_share.web import page
 
 SERVICE = "share"
@@ -30,10 +31,11 @@ def create_app(share: Share) -> FastAPI:
     app.state.share = share
     problem.install(app)
     app.add_exception_handler(StaleError, _unconfirmed)
+    app.add_exception_handler(UnloggedError, _unlogged)
     ops.measure(app, SERVICE)
     app.include_router(ops.router(SERVICE, checks))
-    for router in (practices.router, networks.router, agreements.router, releases.router):
-        app.include_router(router)
+    for part in (practices, disclosures, networks, agreements, releases):
+        app.include_router(part.router)
     page.install(app)
     return app
 
@@ -44,5 +46,15 @@ async def _unconfirmed(_: Request, error: Exception) -> JSONResponse:
         503,
         "agreements-unconfirmed",
         "agreements could not be confirmed just now, so nothing is shown",
+        headers={"Retry-After": "5"},
+    ).response()
+
+
+async def _unlogged(_: Request, error: Exception) -> JSONResponse:
+    """What cannot be logged is not shown."""
+    return problem.Problem(
+        503,
+        "audit-unavailable",
+        "the disclosure could not be logged just now, so nothing is shown",
         headers={"Retry-After": "5"},
     ).response()

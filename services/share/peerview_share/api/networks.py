@@ -59,10 +59,9 @@ def visible(
 
 def note(share: Share, cells: list[PeerCell], viewer: str, by: str, channel: str) -> None:
     """Log a disclosure. Done before it is answered: what is not logged is not shown."""
-    with share.database.write() as connection:
-        audit.append(
-            connection, disclosures(cells, viewer), reader=by, channel=channel, at=share.clock()
-        )
+    audit.record(
+        share.database, disclosures(cells, viewer), reader=by, channel=channel, at=share.clock()
+    )
 
 
 @router.get("/indicators")

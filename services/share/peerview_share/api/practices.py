@@ -1,14 +1,12 @@
-"""What a practice reads about itself: its live figures, and who has seen its released ones."""
+"""What a practice reads about itself: its live figures."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from peerview_common.catalogue import IndicatorInfo
-from peerview_common.days import iso_millis
 from peerview_common.values import IndicatorValue
 from peerview_share.api.callers import READ, Caller, ShareParts
-from peerview_share.store import audit
 
 router = APIRouter(prefix="/v1/practices/{ods}", tags=["own practice"])
 
@@ -57,24 +55,4 @@ def indicators(ods: str, principal: Caller, share: ShareParts) -> dict[str, Any]
             for name, info in share.catalogue.items()
             if name in values
         },
-    }
-
-
-@router.get("/disclosures")
-def disclosures(
-    ods: str,
-    principal: Caller,
-    share: ShareParts,
-    before: Annotated[int | None, Query(ge=1)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> dict[str, Any]:
-    """Who saw this practice's released cells, newest first. ``next`` continues with ``before``."""
-    principal.require_scope(READ)
-    principal.require_practice(ods)
-    with share.database.read() as connection:
-        found = audit.of_subject(connection, ods, before=before, limit=limit)
-    return {
-        "practice": ods,
-        "disclosures": [{**item, "at": iso_millis(item["at"])} for item in found],
-        "next": found[-1]["seq"] if len(found) == limit else None,
     }

@@ -125,7 +125,9 @@ def disclosures(cells: Iterable[PeerCell], viewer: str) -> list[Disclosure]:
     grouped: dict[tuple[str, str, int, str], list[PeerCell]] = {}
     for cell in cells:
         grant = cell.grant
-        key = cell.subject, grant.agreement, grant.version, grant.level.name.lower()
+        # of what is not shared, the viewer learns only that
+        level = Level.NONE if cell.cell.state is CellState.NOT_SHARED else grant.level
+        key = cell.subject, grant.agreement, grant.version, level.name.lower()
         grouped.setdefault(key, []).append(cell)
     return [
         Disclosure(

@@ -2,10 +2,10 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select, tuple_, update
 
 from peerview_common.cloudevents import EventType
 from peerview_common.topics import AGREEMENTS
@@ -49,6 +49,17 @@ def records(connection: Connection) -> tuple[AgreementRecord, ...]:
         )
         found.append(AgreementRecord(document, row.terms_hash, parties))
     return tuple(found)
+
+
+def documents(
+    connection: Connection, keys: Collection[tuple[str, int]]
+) -> dict[tuple[str, int], Agreement]:
+    """The versions of agreements that are asked for."""
+    table = schema.agreements
+    found = connection.execute(
+        select(table).where(tuple_(table.c.id, table.c.version).in_(list(keys)))
+    )
+    return {(row.id, row.version): Agreement.model_validate_json(row.document) for row in found}
 
 
 def insert(connection: Connection, document: Agreement, *, by: str, at: int) -> None:

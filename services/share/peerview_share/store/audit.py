@@ -1,13 +1,19 @@
-"""Who saw what of whom, under which agreement. Appended, never changed; the subject may read it."""
+"""Who saw what of whom, under which agreement. Appended, never changed; the subject may read it.
+
+Every way out of a released cell writes here before the cell goes out: what cannot be logged is not
+shown.
+"""
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from peerview_share.store import chain, schema
+from peerview_share.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,39 @@ class Disclosure:
     agreement: str
     agreement_version: int
     level: str
-    """How much of the subject could be seen: named, anonymous or distribution."""
+    """How much of the subject could be seen: named, anonymous, distribution; none where the viewer
+    was told only that the indicator is not shared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which disclosures are wanted; None asks for all."""
+
+    since: int | None = None
+    """Milliseconds UTC, from then on."""
+    until: int | None = None
+    """Milliseconds UTC, before then."""
+    viewer: str | None = None
+    network: str | None = None
+    indicator: str | None = None
+
+
+EVERYTHING: Final = Filter()
+
+
+class UnloggedError(Exception):
+    """A disclosure could not be logged, so it must not be made."""
+
+
+def record(
+    database: Database, found: Iterable[Disclosure], *, reader: str, channel: str, at: int
+) -> None:
+    """Log disclosures for good. Raises UnloggedError: then nothing may be shown."""
+    try:
+        with database.write() as connection:
+            append(connection, found, reader=reader, channel=channel, at=at)
+    except SQLAlchemyError as error:
+        raise UnloggedError from error
 
 
 def append(
@@ -48,7 +86,12 @@ def append(
 
 
 def of_subject(
-    connection: Connection, subject: str, *, before: int | None, limit: int
+    connection: Connection,
+    subject: str,
+    chosen: Filter = EVERYTHING,
+    *,
+    before: int | None = None,
+    limit: int,
 ) -> list[dict[str, Any]]:
     """Newest first; ``before`` is the ``seq`` that the page before ended with."""
     table = schema.disclosures
@@ -56,5 +99,16 @@ def of_subject(
     query = select(*columns).where(table.c.subject == subject)
     if before is not None:
         query = query.where(table.c.seq < before)
+    if chosen.since is not None:
+        query = query.where(table.c.at >= chosen.since)
+    if chosen.until is not None:
+        query = query.where(table.c.at < chosen.until)
+    if chosen.viewer is not None:
+        query = query.where(table.c.viewer == chosen.viewer)
+    if chosen.network is not None:
+        query = query.where(table.c.network == chosen.network)
+    if chosen.indicator is not None:
+        # a JSON list of ids, which hold nothing that JSON escapes
+        query = query.where(table.c.indicators.contains(f'"{chosen.indicator}"', autoescape=True))
     rows = connection.execute(query.order_by(table.c.seq.desc()).limit(limit))
     return [{**row._mapping, "indicators": json.loads(row.indicators)} for row in rows]
