@@ -500,6 +500,29 @@ def attack(
     raise typer.Exit(run(database, as_json=as_json))
 
 
+simulations = typer.Typer(
+    help="What disclosure control costs, and what it keeps, simulated.", no_args_is_help=True
+)
+app.add_typer(simulations, name="simulate")
+Seed = Annotated[int, typer.Option(help="Repeats a run.")]
+
+
+@simulations.command("releases")
+def simulate_releases(
+    changes: Annotated[
+        int, typer.Option(min=1, help="How many changes all practices have.")
+    ] = 1_000_000,
+    seed: Seed = 1,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the page docs/disclosure-price.md.")
+    ] = False,
+) -> None:
+    """36 monthly cuts through the real gate and rules: how fresh, and does the attack find any?"""
+    from peerview_tools.price.run import run
+
+    raise typer.Exit(run(changes=changes, seed=seed, write=write))
+
+
 @app.command()
 def rebuild(
     compare: Annotated[

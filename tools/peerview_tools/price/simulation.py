@@ -1,0 +1,154 @@
+"""Practices, networks, 36 monthly cuts through the product's gate and rules; then the attack."""
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from peerview_share.attack.cells import CellAttack
+from peerview_share.attack.log import CellLog
+from peerview_tools.price import variants
+from peerview_tools.price.rates import RATES
+from peerview_tools.price.stream import Practice
+from peerview_tools.price.variants import DAYS_A_MONTH, Series, Variant
+
+INDICATORS: Final = tuple(rate.indicator for rate in RATES)
+MONTHS: Final = 36
+SIZES: Final = (3_500, 10_000, 20_000)
+CADENCES: Final = {"monthly": 1, "quarterly": 3}
+VARIANTS: Final[dict[str, Variant]] = {
+    "the product's gate and rules": variants.product,
+    "the gate compares with the last release only": variants.last_only,
+    "suppressed before the gate, and then not remembered": variants.suppressed_first,
+}
+PRODUCT: Final = next(iter(VARIANTS))
+NETWORKS: Final = ("east", "middle", "west")
+RETRACTED: Final = 0.005
+"""Share of releases that their practice takes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``practices`` of each of the sizes, or as many more as ``changes`` need."""
+
+    sizes: tuple[int, ...] = SIZES
+    practices: int = 1
+    changes: int = 0
+    months: int = MONTHS
+    churn: float = 1.0
+    seed: int = 1
+    variants: tuple[str, ...] = tuple(VARIANTS)
+
+
+@dataclass(slots=True)
+class Outcome:
+    plan: Plan
+    changes: int = 0
+    practices: int = 0
+    patients: int = 0
+    fresh: dict[tuple[int, str, str], list[bool]] = field(default_factory=lambda: defaultdict(list))
+    """``{(size, cadence, indicator): did the cell move}``, from the second epoch on: the first
+    release of a cell is always fresh."""
+    attacks: dict[str, CellAttack] = field(default_factory=dict)
+
+    def share(self, size: int, cadence: str, indicator: str | None = None) -> float:
+        """Share of cells that were fresh, of all indicators or one."""
+        found = [
+            moved
+            for (of, how, name), moves in self.fresh.items()
+            if (of, how) == (size, cadence) and indicator in (None, name)
+            for moved in moves
+        ]
+        return sum(found) / len(found)
+
+    def finds(self, variant: str) -> int:
+        return sum(len(attack.finds) for attack in self.attacks[variant].tried()[:1])
+
+    def pairs(self, variant: str) -> int:
+        return self.attacks[variant].tried()[0].pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """The months in which a practice is in each network: ``{network: (first, end)}``."""
+
+    spans: dict[str, tuple[int, int]]
+
+    def at(self, month: int) -> frozenset[str]:
+        return frozenset(name for name, (a, b) in self.spans.items() if a <= month < b)
+
+
+def membership(number: int, months: int, rng: random.Random) -> Membership:
+    """Every third practice is in two networks; some join late, some withdraw."""
+    names = [NETWORKS[number % 3]] + ([NETWORKS[(number + 1) % 3]] if number % 3 == 0 else [])
+    spans = {}
+    for name in names:
+        first = rng.randrange(1, months // 2) if rng.random() < 0.25 else 0
+        end = rng.randrange(months // 2, months) if rng.random() < 0.2 else months
+        spans[name] = (first, end)
+    return Membership(spans)
+
+
+def simulate(plan: Plan, say: Callable[[str], None] = lambda text: None) -> Outcome:
+    """Practices in turn, of each size in turn, until there are enough of them and of changes."""
+    outcome = Outcome(plan)
+    outcome.attacks = {name: CellAttack(1095, DAYS_A_MONTH * plan.months) for name in plan.variants}
+    while outcome.practices < plan.practices * len(plan.sizes) or outcome.changes < plan.changes:
+        size = plan.sizes[outcome.practices % len(plan.sizes)]
+        rng = random.Random(f"{plan.seed}/{outcome.practices}")  # noqa: S311 - a simulation
+        _practice(outcome, f"A99{outcome.practices:03}", size, rng)
+        outcome.practices += 1
+        outcome.patients += size
+        say(f"{outcome.practices} practices, {outcome.changes:,} changes")
+    return outcome
+
+
+def _practice(outcome: Outcome, code: str, size: int, rng: random.Random) -> None:
+    plan = outcome.plan
+    practice = Practice(size, rng, churn=plan.churn)
+    member = membership(outcome.practices, plan.months, rng)
+    monthly = {name: variants.series_of(code, INDICATORS) for name in plan.variants}
+    slower = {name: variants.series_of(code, INDICATORS) for name in CADENCES if name != "monthly"}
+    for month in range(plan.months):
+        if month:
+            practice.month()
+        snapshots = {name: dict(state) for name, state in practice.states.items()}
+        for indicator, state in snapshots.items():
+            for name, series in monthly.items():
+                _cut(VARIANTS[name], series[indicator], state, month)
+            for cadence, series in slower.items():
+                if month % CADENCES[cadence] == 0:
+                    _cut(variants.product, series[indicator], state, month)
+            _take_back([found[indicator] for found in monthly.values()], month, rng)
+    outcome.changes += practice.changes
+    for name, series in monthly.items():
+        outcome.attacks[name].run(_logs(series, member), lambda: None)
+    for cadence, series in {"monthly": monthly[plan.variants[0]], **slower}.items():
+        for indicator, found in series.items():
+            outcome.fresh[size, cadence, indicator] += found.fresh[1:]
+
+
+def _cut(variant: Variant, series: Series, state: variants.State, month: int) -> None:
+    variant(series, state, month + 1, DAYS_A_MONTH * month)
+
+
+def _take_back(series: list[Series], month: int, rng: random.Random) -> None:
+    """Retract what was released a moment ago: nobody sees it from now on, the gate remembers it."""
+    if rng.random() >= RETRACTED:
+        return
+    for found in series:
+        if found.seen and found.seen[-1].epoch == month + 1:
+            found.seen[-1] = replace(found.seen[-1], retracted=True)
+            found.latest = None
+
+
+def _logs(series: dict[str, Series], member: Membership) -> Iterator[CellLog]:
+    for found in series.values():
+        log = found.log()
+        yield replace(
+            log,
+            releases=[
+                replace(release, networks=member.at(release.epoch - 1)) for release in log.releases
+            ],
+        )
