@@ -21,14 +21,20 @@ def sqlite_database(tmp_path):
 
 
 @pytest.fixture
-def postgres_database(postgres_url):
+def postgres_database(empty_postgres):
+    empty_postgres.migrate()
+    return empty_postgres
+
+
+@pytest.fixture
+def empty_postgres(postgres_url):
+    """A database of its own, without a table."""
     name = f"share_{uuid.uuid4().hex[:12]}"
     admin = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
     url = make_url(postgres_url).set(database=name)
     database = Database(url.render_as_string(hide_password=False))
-    database.migrate()
     yield database
     database.close()
     with admin.connect() as connection:

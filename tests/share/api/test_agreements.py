@@ -41,6 +41,8 @@ def test_it_is_active_when_all_have_signed(world):
         "role": "signatory",
         "termsHash": terms,
         "signedAt": "",
+        "publicKey": None,
+        "proof": None,
     }
 
 

@@ -51,6 +51,7 @@ class CurrentAgreements:
         self._poll_s = poll_s
         self._max_age_s = max_age_s
         self._compiled = Compiled(-1, (), AgreementIndex())
+        self._known: dict[str, tuple[AgreementRecord, ...]] = {}
         self._polled = float("-inf")
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -69,10 +70,15 @@ class CurrentAgreements:
             with self._database.read() as connection:
                 revision = store.revision(connection)
                 due = known.index.next_change
-                if revision != known.revision or (due is not None and now >= due):
-                    # in one transaction with the revision: they belong together
-                    records = store.records(connection)
-                    self._compiled = Compiled(revision, records, compile_index(records, now))
+                if revision < known.revision:
+                    # another, older database: nothing that is known may hold there
+                    self._known = store.by_agreement(connection)
+                elif revision != known.revision:
+                    # a change that is newer than this revision may come with it, and comes again
+                    self._known |= store.by_agreement(connection, changed_since=known.revision)
+            if revision != known.revision or (due is not None and now >= due):
+                records = tuple(r for _, found in sorted(self._known.items()) for r in found)
+                self._compiled = Compiled(revision, records, compile_index(records, now))
             self._polled = asked
 
     def age(self) -> float:

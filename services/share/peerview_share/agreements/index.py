@@ -1,19 +1,39 @@
-"""All active agreements as one index: who may see what, by whom it is allowed. Deny by default."""
+"""All active agreements as one index: who may see what, by whom it is allowed. Deny by default.
+
+A thousand agreements of fifty parties are 29 million answers: too many to write down. So what an
+agreement allows is kept once for all viewers whom it treats alike, and the few agreements that
+cover a viewer in a network are compared when the index is asked.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from peerview_share.agreements.document import Role
+from peerview_share.agreements.clauses import DisclosureControl, Role
 from peerview_share.agreements.level import Level, PeerMode
 from peerview_share.agreements.life import (
     AgreementRecord,
     PartyRecord,
     Status,
+    holds_until,
     next_change,
     statuses,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What an agreement asks of the figures shown under it, beyond who sees whom."""
+
+    every: int = 1
+    lag_days: int = 0
+    disclosure_control: DisclosureControl = field(default_factory=DisclosureControl)
+    version_ranges: Mapping[str, str] = field(default_factory=dict)
+    """``{indicator: range of definition versions}``, those alone that are not every version."""
+
+
+NO_CONDITIONS = Conditions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,106 +45,239 @@ class Grant:
     version: int
     expires: int | None
     """Milliseconds UTC from which it no longer holds."""
+    conditions: Conditions = NO_CONDITIONS
 
 
 Grants: TypeAlias = Mapping[str, Mapping[str, Grant]]
 """``{indicator: {subject: grant}}`` of one viewer in one network."""
+Forbidden: TypeAlias = Mapping[str, frozenset[str]]
+"""``{indicator: subjects}`` that one agreement forbids a viewer, in every network."""
 
 NO_GRANTS: Grants = {}
 
 
 @dataclass(frozen=True, slots=True)
 class AgreementIndex:
-    """Immutable. Rights never cross networks: the key holds the network."""
+    """Immutable. Rights never cross networks: the first key is the network.
 
-    grants: Mapping[tuple[str, str], Grants] = field(default_factory=dict)
+    Under an agreement, viewers who are treated alike share one table, in which they find themselves
+    too; nobody is its own peer, so that is taken out when the index is asked.
+    """
+
+    networks: Mapping[str, Mapping[str, tuple[Grants, ...]]] = field(default_factory=dict)
+    """``{network: {viewer: what each agreement allows it}}``"""
+    forbidden: Mapping[str, tuple[Forbidden, ...]] = field(default_factory=dict)
+    """By viewer."""
     next_change: int | None = None
     """When time alone will change it."""
-
-    def of(self, network: str, viewer: str) -> Grants:
-        return self.grants.get((network, viewer), NO_GRANTS)
 
     def look_up(
         self, network: str, viewer: str, subject: str, indicator: str, now: int
     ) -> Grant | None:
-        """The grant that holds at ``now``, None where there is none: denied."""
-        grant = self.of(network, viewer).get(indicator, {}).get(subject)
-        if grant is None or (grant.expires is not None and now >= grant.expires):
+        """The most generous grant that holds at ``now``, None where there is none: denied."""
+        viewers = self.networks.get(network)
+        if viewers is None or viewer == subject:
             return None
-        return grant
+        best = None
+        for table in viewers.get(viewer, ()):
+            row = table.get(indicator)
+            if row is None:
+                continue
+            grant = row.get(subject)
+            if (
+                grant is not None
+                and (best is None or grant.level > best.level)
+                and (grant.expires is None or now < grant.expires)
+            ):
+                best = grant
+        if best is not None and viewer in self.forbidden:
+            for forbids in self.forbidden[viewer]:
+                if subject in forbids.get(indicator, ()):
+                    return None
+        return best
+
+    def of(self, network: str, viewer: str) -> Grants:
+        """All that a viewer may see in a network, whether or not it has expired since."""
+        tables = self.networks.get(network, {}).get(viewer, ())
+        found: dict[str, dict[str, Grant]] = {}
+        for table in tables:
+            for indicator, row in table.items():
+                best = found.setdefault(indicator, {})
+                for subject, grant in row.items():
+                    if subject != viewer and (
+                        subject not in best or grant.level > best[subject].level
+                    ):
+                        best[subject] = grant
+        for forbids in self.forbidden.get(viewer, ()):
+            for indicator, subjects in forbids.items():
+                for subject in subjects & found.get(indicator, {}).keys():
+                    del found[indicator][subject]
+        return {indicator: row for indicator, row in found.items() if row}
+
+    def viewers(self) -> Iterator[tuple[str, str]]:
+        """Every ``(network, viewer)`` that may see something."""
+        for network, viewers in self.networks.items():
+            for viewer in viewers:
+                if self.of(network, viewer):
+                    yield network, viewer
 
     def networks_of(self, viewer: str) -> list[str]:
-        return sorted(network for network, who in self.grants if who == viewer)
+        return sorted(
+            network
+            for network, viewers in self.networks.items()
+            if viewer in viewers and self.of(network, viewer)
+        )
 
 
 def compile_index(records: Iterable[AgreementRecord], now: int) -> AgreementIndex:
     everything = tuple(records)
     states = statuses(everything, now)
-    active = [record for record in everything if states[record.key] is Status.ACTIVE]
-    forbidden = {pair for record in active for pair in _prohibitions(record)}
-    grants: dict[tuple[str, str], dict[str, dict[str, Grant]]] = defaultdict(
-        lambda: defaultdict(dict)
+    versions: dict[str, list[AgreementRecord]] = defaultdict(list)
+    for record in everything:
+        versions[record.document.id].append(record)
+    networks: dict[str, dict[str, list[Grants]]] = defaultdict(lambda: defaultdict(list))
+    forbidden: dict[str, list[Forbidden]] = defaultdict(list)
+    for record in sorted(everything, key=lambda record: record.key):
+        if states[record.key] is not Status.ACTIVE:
+            continue
+        until = holds_until(record, versions[record.document.id])
+        viewers = networks[record.document.network.id]
+        for viewer, table in _tables(record, until):
+            viewers[viewer].append(table)
+        for viewer, forbids in _prohibitions(record):
+            forbidden[viewer].append(forbids)
+    return AgreementIndex(
+        {
+            network: {viewer: tuple(tables) for viewer, tables in viewers.items()}
+            for network, viewers in networks.items()
+            if viewers
+        },
+        {viewer: tuple(found) for viewer, found in forbidden.items()},
+        next_change(everything, now),
     )
-    for record in sorted(active, key=lambda record: record.key):
-        network = record.document.network.id
-        for viewer, subject, indicator, grant in _grants(record):
-            if (viewer, subject, indicator) in forbidden:
-                continue
-            row = grants[network, viewer][indicator]
-            if subject not in row or grant.level > row[subject].level:
-                row[subject] = grant
-    frozen = {
-        key: {name: dict(row) for name, row in found.items()} for key, found in grants.items()
-    }
-    return AgreementIndex(frozen, next_change(everything, now))
 
 
 def level_of(
     record: AgreementRecord, viewer: PartyRecord, subject: PartyRecord, indicator: str
 ) -> Level:
-    """The least that the agreement, the subject and the viewer allow."""
-    if subject.role is Role.RECIPIENT:
+    """The least that the agreement, the subject and the viewer allow, and none where a condition
+    of the agreement is not met."""
+    if not may_look(record, viewer, indicator) or not shares(subject, indicator):
         return Level.NONE
     terms = record.document.peer_identification
-    if terms.reciprocal and viewer.role is Role.RECIPIENT:
-        return Level.NONE
     if sharers(record, viewer, indicator) < terms.min_peers:
         return Level.NONE
     modes = terms.of(indicator), subject.limits.of(indicator), viewer.limits.of(indicator)
     return min(mode.level for mode in modes)
 
 
+def shares(party: PartyRecord, indicator: str) -> bool:
+    return party.role is not Role.RECIPIENT and party.limits.of(indicator).level > Level.NONE
+
+
+def may_look(record: AgreementRecord, viewer: PartyRecord, indicator: str) -> bool:
+    """Whether it is in the audience, and shares where it must to see."""
+    document = record.document
+    if record.party(viewer.ods) is not None and not document.members_may_see:
+        return False
+    return not document.peer_identification.reciprocal or shares(viewer, indicator)
+
+
 def sharers(record: AgreementRecord, viewer: PartyRecord, indicator: str) -> int:
     """How many practices besides the viewer share the indicator under this agreement."""
     return sum(
-        party.takes_part
-        and party.role is not Role.RECIPIENT
-        and party.ods != viewer.ods
-        and party.limits.of(indicator).level > Level.NONE
+        party.takes_part and party.ods != viewer.ods and shares(party, indicator)
         for party in record.parties
     )
 
 
-def _grants(record: AgreementRecord) -> Iterable[tuple[str, str, str, Grant]]:
+def conditions_of(record: AgreementRecord) -> Conditions:
+    document = record.document
+    ranges = {i.indicator_id: i.version_range for i in document.data_items}
+    return Conditions(
+        document.epochs.every,
+        document.epochs.lag_days,
+        document.disclosure_control,
+        {name: text for name, text in ranges.items() if text != "*"},
+    )
+
+
+def _tables(record: AgreementRecord, until: int | None) -> Iterator[tuple[str, Grants]]:
+    """What each viewer may see under one agreement. Viewers treated alike get the same object."""
     identity, version = record.key
+    conditions = conditions_of(record)
+    grants = {
+        level: Grant(level, identity, version, until, conditions)
+        for level in Level
+        if level > Level.NONE
+    }
     members = [party for party in record.parties if party.takes_part]
-    for viewer in members:
-        for subject in members:
-            if subject.ods == viewer.ods:
-                continue
-            for indicator in record.document.indicators:
-                level = level_of(record, viewer, subject, indicator)
-                if level > Level.NONE:
-                    grant = Grant(level, identity, version, record.ends)
-                    yield viewer.ods, subject.ods, indicator, grant
+    viewers = members if record.document.members_may_see else []
+    viewers = viewers + [party for party in record.audience if party.takes_part]
+    indicators = sorted(record.document.indicators)
+    sharing = {name: [p for p in members if shares(p, name)] for name in indicators}
+    rows: dict[tuple[str, Level], Mapping[str, Grant]] = {}
+    tables: dict[tuple[Level, ...], Grants] = {}
+    for viewer in viewers:
+        most = tuple(_most(record, viewer, name, sharing[name]) for name in indicators)
+        table = tables.get(most)
+        if table is None:
+            table = tables[most] = {
+                name: _row(rows, name, level, sharing[name], grants)
+                for name, level in zip(indicators, most, strict=True)
+                if level > Level.NONE
+            }
+        if table:
+            yield viewer.ods, table
 
 
-def _prohibitions(record: AgreementRecord) -> Iterable[tuple[str, str, str]]:
+def _most(
+    record: AgreementRecord, viewer: PartyRecord, indicator: str, sharing: list[PartyRecord]
+) -> Level:
+    """The most that a viewer may see of anybody."""
+    if not may_look(record, viewer, indicator):
+        return Level.NONE
+    terms = record.document.peer_identification
+    others = len(sharing) - (viewer in sharing if terms.min_peers else 0)
+    if others < terms.min_peers:
+        return Level.NONE
+    return min(terms.of(indicator).level, viewer.limits.of(indicator).level)
+
+
+def _row(
+    rows: dict[tuple[str, Level], Mapping[str, Grant]],
+    indicator: str,
+    most: Level,
+    sharing: list[PartyRecord],
+    grants: Mapping[Level, Grant],
+) -> Mapping[str, Grant]:
+    found = rows.get((indicator, most))
+    if found is None:
+        found = rows[indicator, most] = {
+            party.ods: grants[min(most, party.limits.of(indicator).level)] for party in sharing
+        }
+    return found
+
+
+def _prohibitions(record: AgreementRecord) -> Iterator[tuple[str, Forbidden]]:
+    """What an agreement forbids each of those whom it binds: its own word, the subject's or the
+    viewer's."""
     members = [party for party in record.parties if party.takes_part]
-    for indicator in record.document.indicators:
-        everybody = record.document.peer_identification.of(indicator) is PeerMode.PROHIBIT
-        for viewer in members:
-            for subject in members:
-                own = subject.limits.of(indicator) is PeerMode.PROHIBIT
-                if everybody or own:
-                    yield viewer.ods, subject.ods, indicator
+    terms = record.document.peer_identification
+    indicators = record.document.indicators
+    subjects = frozenset(party.ods for party in members)
+    general: dict[str, frozenset[str]] = {}
+    for name in indicators:
+        if terms.of(name) is PeerMode.PROHIBIT:
+            general[name] = subjects
+        elif own := frozenset(
+            party.ods for party in members if party.limits.of(name) is PeerMode.PROHIBIT
+        ):
+            general[name] = own
+    for viewer in [*members, *(party for party in record.audience if party.takes_part)]:
+        own_word = {
+            name: subjects for name in indicators if viewer.limits.of(name) is PeerMode.PROHIBIT
+        }
+        forbids = general | own_word
+        if forbids:
+            yield viewer.ods, general if not own_word else forbids

@@ -1,15 +1,19 @@
 """The life of an agreement: its state follows from what is recorded and the time, nothing else."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
+from typing import Any
 
 from peerview_common.days import LONDON, millis
+from peerview_share.agreements.clauses import LeadPractice
 from peerview_share.agreements.document import Agreement, Limits, Role
 
 MIN_PARTIES = 2
 NO_LIMITS = Limits()
+DAY_MS = 86_400_000
 
 
 class Status(StrEnum):
@@ -29,13 +33,29 @@ class PartyRecord:
     name: str
     role: Role
     signed_at: int | None = None
+    """When it signed the terms as they now stand."""
     withdrawn_at: int | None = None
     suspended_at: int | None = None
     limits: Limits = NO_LIMITS
+    joined_at: int | None = None
+    succeeded: bool = False
+    """It left because another practice succeeded it, not by its own will."""
 
     @property
     def takes_part(self) -> bool:
         return self.signed_at is not None and self.withdrawn_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A practice that signed the terms and waits to be admitted."""
+
+    ods: str
+    name: str
+    role: Role
+    asked_at: int
+    agreed: tuple[str, ...] = ()
+    """The parties that have agreed, by their codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +65,17 @@ class AgreementRecord:
     document: Agreement
     terms_hash: str
     parties: tuple[PartyRecord, ...]
+    audience: tuple[PartyRecord, ...] = ()
+    """Who sees under it and is no party."""
+    asking: tuple[Asking, ...] = ()
+    complete_since: int | None = None
+    """Since when every remaining party, two at least, has signed these terms."""
+    in_force_from: int | None = None
+    """When it came into force, as far as the records reach; see `in_force`."""
+    text: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The document as JSON values, exactly as it was hashed."""
+    edit: int = 0
+    """How often this draft was changed."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -52,54 +83,90 @@ class AgreementRecord:
 
     @property
     def starts(self) -> int:
-        return day_start(self.document.valid_from)
+        return starts(self.document)
 
     @property
     def ends(self) -> int | None:
-        """The moment from which it no longer holds: the end of the day ``validTo``."""
-        last = self.document.valid_to
-        return None if last is None else day_start(last + timedelta(days=1))
+        return ends(self.document)
 
     @property
     def remaining(self) -> tuple[PartyRecord, ...]:
         return tuple(party for party in self.parties if party.withdrawn_at is None)
 
-    @property
-    def all_signed(self) -> bool:
-        return len(self.remaining) >= MIN_PARTIES and all(p.signed_at for p in self.remaining)
-
     def party(self, ods: str) -> PartyRecord | None:
         return next((party for party in self.parties if party.ods == ods), None)
 
+    def participant(self, ods: str) -> PartyRecord | None:
+        """A party, or one of the audience."""
+        found = self.party(ods)
+        return found or next((party for party in self.audience if party.ods == ods), None)
 
+    def names(self, ods: str) -> bool:
+        """Whether it is any business of this practice: as party, audience, or asking to join."""
+        return self.participant(ods) is not None or any(who.ods == ods for who in self.asking)
+
+    def admits(self, asking: Asking) -> bool:
+        """Whether those who must agree to a new party have."""
+        voters = {party.ods for party in self.parties if party.takes_part}
+        admission = self.document.admission
+        if isinstance(admission, LeadPractice):
+            return admission.practice in voters and admission.practice in asking.agreed
+        return len(voters & set(asking.agreed)) >= admission.needed(len(voters))
+
+    def told_by(self, party: PartyRecord) -> int | None:
+        """Until when the others must be told that a party withdrew (milliseconds UTC)."""
+        if party.withdrawn_at is None:
+            return None
+        return party.withdrawn_at + self.document.withdrawal.notice_days * DAY_MS
+
+
+@lru_cache(maxsize=4096)
 def day_start(day: date) -> int:
     """The first moment of a day in Europe/London, in milliseconds UTC."""
     return millis(datetime.combine(day, datetime.min.time(), tzinfo=LONDON).astimezone(UTC))
 
 
+def starts(document: Agreement) -> int:
+    """The first moment of the day ``validFrom``."""
+    return day_start(document.valid_from)
+
+
+def ends(document: Agreement) -> int | None:
+    """The moment from which it no longer holds: the end of the day ``validTo``."""
+    last = document.valid_to
+    return None if last is None else day_start(last + timedelta(days=1))
+
+
 def own_status(record: AgreementRecord, now: int) -> Status:
     """The state of one version by itself."""
-    if len(record.remaining) < MIN_PARTIES:
+    remaining = record.remaining
+    if len(remaining) < MIN_PARTIES:
         return Status.WITHDRAWN
     if record.ends is not None and now >= record.ends:
         return Status.EXPIRED
-    if not record.all_signed:
+    if record.complete_since is None:
         return Status.DRAFT
     if now < record.starts:
         return Status.SIGNED
-    if any(party.suspended_at is not None for party in record.remaining):
+    if any(party.suspended_at is not None for party in remaining):
         return Status.SUSPENDED
     return Status.ACTIVE
 
 
+def in_force(complete_since: int | None, starts: int, ends: int | None, now: int) -> int | None:
+    """The moment up to ``now`` at which a version comes into force, if nothing happens before."""
+    if complete_since is None:
+        return None
+    moment = max(complete_since, starts)
+    return moment if moment <= now and (ends is None or moment < ends) else None
+
+
 def came_into_force(record: AgreementRecord, now: int) -> bool:
-    """It was active at some moment up to ``now``, whatever happened to it since."""
-    signed = [party.signed_at for party in record.parties if party.signed_at is not None]
-    waiting = any(p.signed_at is None and p.withdrawn_at is None for p in record.parties)
-    if len(signed) < MIN_PARTIES or waiting:
-        return False
-    since = max(record.starts, *signed)
-    return since <= now and (record.ends is None or since < record.ends)
+    """It was in force at some moment up to ``now``, whatever happened to it since. Suspending does
+    not count against it: that suspends every version."""
+    if record.in_force_from is not None:
+        return True
+    return in_force(record.complete_since, record.starts, record.ends, now) is not None
 
 
 def statuses(records: Iterable[AgreementRecord], now: int) -> dict[tuple[str, int], Status]:
@@ -113,9 +180,22 @@ def statuses(records: Iterable[AgreementRecord], now: int) -> dict[tuple[str, in
         if identity in replaced and status is not Status.WITHDRAWN:
             status = Status.EXPIRED
         found[record.key] = status
-        if came_into_force(record, now):
+        if status in (Status.ACTIVE, Status.SUSPENDED) or came_into_force(record, now):
             replaced.add(identity)
     return found
+
+
+def holds_until(record: AgreementRecord, versions: Iterable[AgreementRecord]) -> int | None:
+    """The moment at which time alone ends an active version: its last day, or the first day of a
+    signed version that supersedes it. ``versions`` are those of the same agreement."""
+    moments = [] if record.ends is None else [record.ends]
+    for other in versions:
+        later = other.document.version > record.document.version
+        if later and other.complete_since is not None:
+            start = max(other.starts, other.complete_since)
+            if other.ends is None or start < other.ends:
+                moments.append(start)
+    return min(moments, default=None)
 
 
 def next_change(records: Iterable[AgreementRecord], now: int) -> int | None:

@@ -1,16 +1,21 @@
-"""Agreements over HTTP: propose, read, sign, suspend, resume, withdraw, limit."""
+"""Agreements over HTTP: propose, edit, compare, sign, join, admit, suspend, withdraw, explain."""
 
+import json
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Body, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from peerview_common.days import iso_millis
 from peerview_common.problem import Problem
 from peerview_share.agreements.acts import RefusedError, UnknownAgreementError
-from peerview_share.agreements.document import Agreement, Limits
-from peerview_share.agreements.life import AgreementRecord, statuses
+from peerview_share.agreements.checking import FaultyDocumentError, parse
+from peerview_share.agreements.difference import difference
+from peerview_share.agreements.document import Agreement, Limits, Role
+from peerview_share.agreements.life import AgreementRecord, PartyRecord, statuses
+from peerview_share.agreements.odrl import policy
 from peerview_share.api.callers import READ, Caller, ShareParts, Signatory
 from peerview_share.service import Share
 from peerview_share.store import agreements as store
@@ -18,23 +23,58 @@ from peerview_share.store import agreements as store
 router = APIRouter(prefix="/v1/agreements", tags=["agreements"])
 
 
-class SignatureRequest(BaseModel):
-    """The signatory confirms what they read, by the hash of its terms."""
+Proof = Annotated[
+    str | None,
+    Field(max_length=128, description="Ed25519, in base64; needed once a key is registered."),
+]
+Document = Annotated[dict[str, Any], Body()]
 
+
+class _Request(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
+
+
+class SignatureRequest(_Request):
+    """The signatory confirms what they read, by the hash of its terms."""
 
     version: int = Field(ge=1)
     terms_hash: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
+    proof: Proof = None
+
+
+class JoinRequest(SignatureRequest):
+    """The same, of a practice that is no party yet."""
+
+    name: str = Field(min_length=1, max_length=300)
+    role: Role = Role.CONTROLLER
+
+
+class AdmissionRequest(_Request):
+    """A party agrees to a practice that asks to join."""
+
+    practice: str = Field(min_length=1, max_length=10)
+    proof: Proof = None
 
 
 @router.post("", status_code=201)
 def propose(
-    document: Agreement, actor: Signatory, share: ShareParts, response: Response
+    document: Document, actor: Signatory, share: ShareParts, response: Response
 ) -> dict[str, Any]:
     """A new agreement, or the next version of one."""
-    _do(lambda: share.acts.create(document, actor))
-    response.headers["Location"] = f"/v1/agreements/{document.id}?version={document.version}"
-    return _one(share, document.id, document.version, frozenset({actor.ods}))
+    parsed = _parsed(document)
+    _do(lambda: share.acts.create(parsed, actor))
+    response.headers["Location"] = f"/v1/agreements/{parsed.id}?version={parsed.version}"
+    return _one(share, parsed.id, parsed.version, frozenset({actor.ods}))
+
+
+@router.put("/{agreement}")
+def edit(agreement: str, document: Document, actor: Signatory, share: ShareParts) -> dict[str, Any]:
+    """Another text for a draft. Who signed other terms signs again."""
+    parsed = _parsed(document)
+    if parsed.id != agreement:
+        raise Problem(422, "not-valid", f"id: says {parsed.id}, and this is {agreement}")
+    _do(lambda: share.acts.edit(parsed, actor))
+    return _one(share, parsed.id, parsed.version, frozenset({actor.ods}))
 
 
 @router.get("")
@@ -66,10 +106,51 @@ def read(
     principal: Caller,
     share: ShareParts,
     version: Annotated[int | None, Query(ge=1)] = None,
+    terms: Annotated[str | None, Query(pattern=r"^[0-9a-f]{64}$")] = None,
 ) -> dict[str, Any]:
-    """The document, its status, and who signed it. For its parties only."""
+    """The document, its status, and who signed it. For its parties, its audience and who asks to
+    join; whoever was given the hash of its terms (``terms``) may read those."""
     principal.require_scope(READ)
+    if terms is not None:
+        return _invited(share, agreement, terms)
     return _one(share, agreement, version, principal.practices)
+
+
+@router.get("/{agreement}/difference")
+def compare(
+    agreement: str,
+    principal: Caller,
+    share: ShareParts,
+    older: Annotated[int, Query(alias="from", ge=1)],
+    newer: Annotated[int, Query(alias="to", ge=1)],
+) -> dict[str, Any]:
+    """What one version would change of another, in plain words."""
+    principal.require_scope(READ)
+    old, _ = _found(share, agreement, older, principal.practices)
+    new, _ = _found(share, agreement, newer, principal.practices)
+    named = [p.ods for p in (*old.parties, *new.parties) if p.ods in principal.practices]
+    practice = named[0] if named else None
+    return {
+        "agreement": agreement,
+        "from": older,
+        "to": newer,
+        "changes": difference(old.document, new.document, practice=practice),
+    }
+
+
+@router.get("/{agreement}/odrl")
+def odrl(
+    agreement: str,
+    principal: Caller,
+    share: ShareParts,
+    version: Annotated[int | None, Query(ge=1)] = None,
+) -> Response:
+    """The agreement as an ODRL 2.2 policy, in JSON-LD."""
+    principal.require_scope(READ)
+    record, _ = _found(share, agreement, version, principal.practices)
+    return Response(
+        json.dumps(policy(record), ensure_ascii=False), media_type="application/ld+json"
+    )
 
 
 @router.get("/{agreement}/history")
@@ -93,8 +174,40 @@ def history(agreement: str, principal: Caller, share: ShareParts) -> dict[str, A
 def sign(
     agreement: str, request: SignatureRequest, actor: Signatory, share: ShareParts
 ) -> dict[str, Any]:
-    _do(lambda: share.acts.sign(agreement, request.version, request.terms_hash, actor))
+    _do(
+        lambda: share.acts.sign(
+            agreement, request.version, request.terms_hash, actor, proof=request.proof
+        )
+    )
     return _one(share, agreement, request.version, frozenset({actor.ods}))
+
+
+@router.post("/{agreement}/join", status_code=202)
+def join(
+    agreement: str, request: JoinRequest, actor: Signatory, share: ShareParts
+) -> dict[str, Any]:
+    """Ask to become a party, by signing the terms. Those decide whom ``admission`` names."""
+    _do(
+        lambda: share.acts.join(
+            agreement,
+            request.version,
+            request.terms_hash,
+            actor,
+            name=request.name,
+            role=request.role,
+            proof=request.proof,
+        )
+    )
+    return _one(share, agreement, request.version, frozenset({actor.ods}))
+
+
+@router.post("/{agreement}/admit")
+def admit(
+    agreement: str, request: AdmissionRequest, actor: Signatory, share: ShareParts
+) -> dict[str, Any]:
+    """Agree to a practice that asks to join."""
+    _do(lambda: share.acts.admit(agreement, request.practice, actor, proof=request.proof))
+    return _one(share, agreement, None, frozenset({actor.ods}))
 
 
 @router.put("/{agreement}/limits")
@@ -121,7 +234,17 @@ def act(
     return _one(share, agreement, None, frozenset({actor.ods}))
 
 
-def _do(action: Any) -> None:
+def _parsed(document: dict[str, Any]) -> Agreement:
+    try:
+        return parse(document)
+    except FaultyDocumentError as error:
+        places = [{"place": fault.clause, "reason": fault.why} for fault in error.faults]
+        raise Problem(
+            422, "not-valid", "the document is not an agreement yet", errors=places
+        ) from error
+
+
+def _do(action: Callable[[], None]) -> None:
     try:
         action()
     except UnknownAgreementError as error:
@@ -134,46 +257,59 @@ def _unknown() -> Problem:
     return Problem(404, "not-found", "there is no such agreement of this practice")
 
 
-def _records(share: Share) -> list[tuple[AgreementRecord, str]]:
+def _records(share: Share, agreement: str | None = None) -> list[tuple[AgreementRecord, str]]:
     with share.database.read() as connection:
-        records = store.records(connection)
+        records = store.records(connection, agreement=agreement)
     states = statuses(records, share.clock())
     return [(record, states[record.key].value) for record in records]
 
 
 def _names(record: AgreementRecord, practices: frozenset[str]) -> bool:
-    return any(party.ods in practices for party in record.parties)
+    return any(record.names(ods) for ods in practices)
+
+
+def _found(
+    share: Share, agreement: str, version: int | None, practices: frozenset[str]
+) -> tuple[AgreementRecord, str]:
+    """The newest version, or one. Raises Problem 404, also for whom it does not concern."""
+    found = [
+        (record, status)
+        for record, status in _records(share, agreement)
+        if version in (None, record.document.version) and _names(record, practices)
+    ]
+    if not found:
+        raise _unknown()
+    return found[-1]
+
+
+def _invited(share: Share, agreement: str, terms: str) -> dict[str, Any]:
+    for record, status in _records(share, agreement):
+        if record.terms_hash == terms:
+            return {"agreement": record.text, "status": status, "termsHash": terms}
+    raise _unknown()
 
 
 def _one(
     share: Share, agreement: str, version: int | None, practices: frozenset[str]
 ) -> dict[str, Any]:
-    found = [
-        (record, status)
-        for record, status in _records(share)
-        if record.document.id == agreement
-        and version in (None, record.document.version)
-        and _names(record, practices)
-    ]
-    if not found:
-        raise _unknown()
-    record, status = found[-1]
+    record, status = _found(share, agreement, version, practices)
     with share.database.read() as connection:
         signatures = store.signatures(connection, *record.key)
     return {
-        "agreement": record.document.plain(),
+        "agreement": record.text,
         "status": status,
         "termsHash": record.terms_hash,
-        "parties": [
+        "parties": [_party(record, party) for party in record.parties],
+        "audience": [_party(record, party) for party in record.audience],
+        "asking": [
             {
-                "odsCode": party.ods,
-                "name": party.name,
-                "role": party.role.value,
-                "signedAt": _iso(party.signed_at),
-                "suspendedAt": _iso(party.suspended_at),
-                "withdrawnAt": _iso(party.withdrawn_at),
+                "odsCode": asking.ods,
+                "name": asking.name,
+                "role": asking.role.value,
+                "askedAt": _iso(asking.asked_at),
+                "agreed": list(asking.agreed),
             }
-            for party in record.parties
+            for asking in record.asking
         ],
         "limits": {
             party.ods: party.limits.model_dump(mode="json", by_alias=True)
@@ -183,6 +319,20 @@ def _one(
         "signatures": [
             {**signature, "signedAt": iso_millis(signature["signedAt"])} for signature in signatures
         ],
+    }
+
+
+def _party(record: AgreementRecord, party: PartyRecord) -> dict[str, Any]:
+    return {
+        "odsCode": party.ods,
+        "name": party.name,
+        "role": party.role.value,
+        "signedAt": _iso(party.signed_at),
+        "joinedAt": _iso(party.joined_at),
+        "suspendedAt": _iso(party.suspended_at),
+        "withdrawnAt": _iso(party.withdrawn_at),
+        "succeeded": party.succeeded,
+        "othersToldBy": _iso(record.told_by(party)),
     }
 
 

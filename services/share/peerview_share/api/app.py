@@ -9,7 +9,14 @@ from fastapi.responses import JSONResponse
 
 from peerview_common import ops, problem
 from peerview_share.agreements.current import StaleError
-from peerview_share.api import agreements, disclosures, networks, practices, releases
+from peerview_share.api import (
+    agreement_questions,
+    agreements,
+    disclosures,
+    networks,
+    practices,
+    releases,
+)
 from peerview_share.service import Share
 from peerview_share.store.audit import UnloggedError
 from peerview_share.web import page
@@ -34,7 +41,9 @@ def create_app(share: Share) -> FastAPI:
     app.add_exception_handler(UnloggedError, _unlogged)
     ops.measure(app, SERVICE)
     app.include_router(ops.router(SERVICE, checks))
-    for part in (practices, disclosures, networks, agreements, releases):
+    for part in (
+        practices, disclosures, networks, agreements, agreement_questions, releases
+    ):  # fmt: skip
         app.include_router(part.router)
     page.install(app)
     return app

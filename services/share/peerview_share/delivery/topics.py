@@ -58,7 +58,7 @@ class ViewPublisher:
         wanted: dict[str, dict[str, PeerCell]] = {}
         viewers: dict[str, str] = {}
         if epoch is not None:
-            for network, viewer in compiled.index.grants:
+            for network, viewer in compiled.index.viewers():
                 topic = peer_view_topic(self._prefix, network, viewer)
                 cells = named_cells(
                     compiled.index,

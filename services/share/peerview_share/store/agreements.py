@@ -1,16 +1,21 @@
-"""Agreements as rows: read as records, changed in steps that each leave history and an event."""
+"""Agreements, their signatures, and every change with its time. Nothing here is ever rewritten.
+
+How an agreement stands is not stored: it follows from its history (`agreements/replay.py`).
+"""
 
 import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, func, select, tuple_, update
 
 from peerview_common.cloudevents import EventType
 from peerview_common.topics import AGREEMENTS
-from peerview_share.agreements.document import Agreement, Limits
-from peerview_share.agreements.life import AgreementRecord, PartyRecord
+from peerview_share.agreements.document import Agreement
+from peerview_share.agreements.life import AgreementRecord
+from peerview_share.agreements.replay import Change, Event, Text, replay
 from peerview_share.store import chain, schema
 
 EVENT_FORMAT = 1
@@ -20,55 +25,102 @@ def revision(connection: Connection) -> int:
     return int(connection.execute(select(schema.state.c.revision)).scalar_one())
 
 
-def records(connection: Connection) -> tuple[AgreementRecord, ...]:
-    """Every version of every agreement."""
-    signed = {
-        (row.agreement, row.version, row.ods): row.signed_at
-        for row in connection.execute(select(schema.signatures))
-    }
-    acts: dict[tuple[str, int], dict[str, Any]] = defaultdict(dict)
-    for row in connection.execute(select(schema.parties)):
-        acts[row.agreement, row.version][row.ods] = row
-    found = []
-    for row in connection.execute(
-        select(schema.agreements).order_by(schema.agreements.c.id, schema.agreements.c.version)
-    ):
-        document = Agreement.model_validate_json(row.document)
-        people = acts[row.id, row.version]
-        parties = tuple(
-            PartyRecord(
-                party.ods_code,
-                party.name,
-                party.role,
-                signed.get((row.id, row.version, party.ods_code)),
-                people[party.ods_code].withdrawn_at,
-                people[party.ods_code].suspended_at,
-                Limits.model_validate_json(people[party.ods_code].limits),
-            )
-            for party in document.parties
-        )
-        found.append(AgreementRecord(document, row.terms_hash, parties))
-    return tuple(found)
+def next_revision(connection: Connection) -> int:
+    """Raise the revision. Done before anything is read to decide by: whoever changes agreements
+    takes turns until the transaction ends."""
+    connection.execute(update(schema.state).values(revision=schema.state.c.revision + 1))
+    return revision(connection)
 
 
 def documents(
     connection: Connection, keys: Collection[tuple[str, int]]
 ) -> dict[tuple[str, int], Agreement]:
-    """The versions of agreements that are asked for."""
+    """The versions of agreements that are asked for, as they were last edited."""
     table = schema.agreements
     found = connection.execute(
-        select(table).where(tuple_(table.c.id, table.c.version).in_(list(keys)))
+        select(table)
+        .where(tuple_(table.c.id, table.c.version).in_(list(keys)))
+        .order_by(table.c.edit)
     )
-    return {(row.id, row.version): Agreement.model_validate_json(row.document) for row in found}
+    return {(row.id, row.version): _parsed(row.document)[0] for row in found}
 
 
-def insert(connection: Connection, document: Agreement, *, by: str, at: int) -> None:
-    identity, version = document.id, document.version
+def records(
+    connection: Connection, *, at: int | None = None, agreement: str | None = None
+) -> tuple[AgreementRecord, ...]:
+    """Every version of every agreement, or of one: as they stand, or stood at a moment
+    (milliseconds UTC, what happened in it included)."""
+    return tuple(
+        record
+        for _, found in sorted(by_agreement(connection, at=at, agreement=agreement).items())
+        for record in found
+    )
+
+
+def by_agreement(
+    connection: Connection,
+    *,
+    at: int | None = None,
+    agreement: str | None = None,
+    changed_since: int | None = None,
+) -> dict[str, tuple[AgreementRecord, ...]]:
+    """The same by agreement. ``changed_since`` leaves out those without a change after that
+    revision."""
+    history, table = schema.agreement_history, schema.agreements
+    changes_query = select(
+        history.c.agreement,
+        history.c.version,
+        history.c.event,
+        history.c.ods,
+        history.c.at,
+        history.c.detail,
+    ).order_by(history.c.seq)
+    texts_query = select(
+        table.c.id, table.c.version, table.c.edit, table.c.document, table.c.terms_hash
+    )
+    if agreement is not None:
+        changes_query = changes_query.where(history.c.agreement == agreement)
+        texts_query = texts_query.where(table.c.id == agreement)
+    if at is not None:
+        changes_query = changes_query.where(history.c.at <= at)
+    if changed_since is not None:
+        changed = select(history.c.agreement).where(history.c.revision > changed_since)
+        changes_query = changes_query.where(history.c.agreement.in_(changed))
+        texts_query = texts_query.where(table.c.id.in_(changed))
+    changes: dict[str, list[Change]] = defaultdict(list)
+    for name, version, event, ods, moment, detail in connection.execute(changes_query):
+        told = json.loads(detail) if detail != "{}" else {}
+        changes[name].append(Change(version, Event(event), ods, moment, told))
+    texts: dict[str, dict[tuple[int, int], Text]] = defaultdict(dict)
+    for name, version, edit, document, terms in connection.execute(texts_query):
+        parsed, plain = _parsed(document)
+        texts[name][version, edit] = Text(parsed, plain, terms)
+    return {name: replay(texts[name], found) for name, found in changes.items()}
+
+
+@lru_cache(maxsize=4096)
+def _parsed(document: str) -> tuple[Agreement, Mapping[str, Any]]:
+    """Texts never change. The plain form is what was hashed, also where the code that reads it
+    knows of more clauses."""
+    return Agreement.model_validate_json(document), json.loads(document)
+
+
+def last_at(connection: Connection, agreement: str) -> int:
+    """The moment of the newest change, 0 if there is none: time never goes back in a history."""
+    table = schema.agreement_history
+    newest = select(func.max(table.c.at)).where(table.c.agreement == agreement)
+    return connection.execute(newest).scalar() or 0
+
+
+def insert_text(
+    connection: Connection, document: Agreement, *, edit: int, by: str, at: int
+) -> None:
     connection.execute(
         schema.agreements.insert(),
         {
-            "id": identity,
-            "version": version,
+            "id": document.id,
+            "version": document.version,
+            "edit": edit,
             "network": document.network.id,
             "document": json.dumps(document.plain(), ensure_ascii=False),
             "terms_hash": document.terms_hash(),
@@ -76,17 +128,6 @@ def insert(connection: Connection, document: Agreement, *, by: str, at: int) -> 
             "created_by": by,
         },
     )
-    rows = [
-        {
-            "agreement": identity,
-            "version": version,
-            "ods": party.ods_code,
-            "joined_at": at,
-            "limits": Limits().model_dump_json(by_alias=True),
-        }
-        for party in document.parties
-    ]
-    connection.execute(schema.parties.insert(), rows)
 
 
 def insert_signature(
@@ -98,6 +139,8 @@ def insert_signature(
     name: str,
     role: str,
     at: int,
+    public_key: str | None = None,
+    proof: str | None = None,
 ) -> None:
     identity, version = record.key
     connection.execute(
@@ -111,16 +154,9 @@ def insert_signature(
             "role": role,
             "terms_hash": record.terms_hash,
             "signed_at": at,
+            "public_key": public_key,
+            "proof": proof,
         },
-    )
-
-
-def set_party(connection: Connection, agreement: str, ods: str, **values: Any) -> None:
-    """Change one party in every version of an agreement that names it."""
-    connection.execute(
-        update(schema.parties)
-        .where(schema.parties.c.agreement == agreement, schema.parties.c.ods == ods)
-        .values(**values)
     )
 
 
@@ -134,12 +170,11 @@ def record_change(
     ods: str | None,
     by: str,
     at: int,
+    revision: int,
     detail: Mapping[str, Any] | None = None,
-) -> int:
-    """Raise the revision, write the history, and put the mirror's event into the outbox: all in
-    the caller's transaction. Returns the new revision."""
-    connection.execute(update(schema.state).values(revision=schema.state.c.revision + 1))
-    number = revision(connection)
+) -> None:
+    """Write the history, and put the mirror's event into the outbox, in the transaction that
+    raised the revision."""
     row = {
         "agreement": agreement,
         "version": version,
@@ -148,7 +183,7 @@ def record_change(
         "by": by,
         "at": at,
         "detail": json.dumps(detail or {}, ensure_ascii=False),
-        "revision": number,
+        "revision": revision,
     }
     chain.append(connection, schema.agreement_history, [row])
     body = {
@@ -159,7 +194,7 @@ def record_change(
         "event": event,
         "practice": ods,
         "at": at,
-        "revision": number,
+        "revision": revision,
     }
     connection.execute(
         schema.outbox.insert(),
@@ -170,7 +205,6 @@ def record_change(
             "value": json.dumps(body).encode(),
         },
     )
-    return number
 
 
 def history(connection: Connection, agreement: str) -> list[dict[str, Any]]:
@@ -193,11 +227,12 @@ def history(connection: Connection, agreement: str) -> list[dict[str, Any]]:
 
 
 def signatures(connection: Connection, agreement: str, version: int) -> list[dict[str, Any]]:
+    """Every one that was ever given to the version, also to a text that was edited since."""
     table = schema.signatures
     found = connection.execute(
         select(table)
         .where(table.c.agreement == agreement, table.c.version == version)
-        .order_by(table.c.signed_at, table.c.ods)
+        .order_by(table.c.seq)
     )
     return [
         {
@@ -207,13 +242,36 @@ def signatures(connection: Connection, agreement: str, version: int) -> list[dic
             "role": row.role,
             "termsHash": row.terms_hash,
             "signedAt": row.signed_at,
+            "publicKey": row.public_key,
+            "proof": row.proof,
         }
         for row in found
     ]
 
 
-def newest_version(connection: Connection, agreement: str) -> int | None:
-    table = schema.agreements
+def public_key(connection: Connection, ods: str) -> str | None:
+    """The newest key of a practice, in base64; None where it signs by token."""
+    table = schema.signing_keys
+    newest = table.c.seq.desc()
     return connection.execute(
-        select(func.max(table.c.version)).where(table.c.id == agreement)
+        select(table.c.public_key).where(table.c.ods == ods).order_by(newest).limit(1)
     ).scalar()
+
+
+def insert_key(connection: Connection, ods: str, key: str, *, by: str, at: int) -> None:
+    row = {"ods": ods, "registered_at": at, "public_key": key, "by": by}
+    connection.execute(schema.signing_keys.insert(), row)
+
+
+def insert_succession(
+    connection: Connection, predecessor: str, successor: str, day: int, *, by: str, at: int
+) -> None:
+    row = {"predecessor": predecessor, "successor": successor, "day": day}
+    connection.execute(schema.successions.insert(), row | {"recorded_at": at, "by": by})
+
+
+def successions(connection: Connection) -> list[tuple[str, str, int]]:
+    """Every ``(predecessor, successor, day since which)``."""
+    table = schema.successions
+    columns = (table.c.predecessor, table.c.successor, table.c.day)
+    return [tuple(row) for row in connection.execute(select(*columns).order_by(table.c.day))]

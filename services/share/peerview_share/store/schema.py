@@ -39,42 +39,61 @@ state = Table(
     Column("revision", BigInteger, nullable=False),
 )
 
+# every text that was proposed, and every edit of a draft: none is ever changed
 agreements = Table(
     "agreements",
     metadata,
     Column("id", String(64), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("edit", Integer, primary_key=True, autoincrement=False),
     Column("network", String(64), nullable=False),
     Column("document", Text, nullable=False),
     Column("terms_hash", String(64), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("created_by", String(255), nullable=False),
-)
-
-parties = Table(
-    "parties",
-    metadata,
-    Column("agreement", String(64), primary_key=True),
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("ods", String(10), primary_key=True),
-    Column("joined_at", BigInteger, nullable=False),
-    Column("withdrawn_at", BigInteger),
-    Column("suspended_at", BigInteger),
-    # what this party allows, where it is less than the agreement does
-    Column("limits", Text, nullable=False),
+    info=AUDIT,
 )
 
 signatures = Table(
     "signatures",
     metadata,
-    Column("agreement", String(64), primary_key=True),
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("ods", String(10), primary_key=True),
+    Column("seq", Sequence, primary_key=True),
+    Column("agreement", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("ods", String(10), nullable=False),
+    # what was signed: a draft that is edited is signed anew
+    Column("terms_hash", String(64), nullable=False),
+    Column("signed_at", BigInteger, nullable=False),
     Column("signatory", String(255), nullable=False),
     Column("name", String(255), nullable=False),
     Column("role", String(64), nullable=False),
-    Column("terms_hash", String(64), nullable=False),
-    Column("signed_at", BigInteger, nullable=False),
+    # Ed25519, in base64: the practice's key, and what it made of the terms; null by token alone
+    Column("public_key", String(64)),
+    Column("proof", String(128)),
+    Index("signatures_agreement", "agreement", "version"),
+    info=AUDIT,
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("ods", String(10), nullable=False),
+    Column("registered_at", BigInteger, nullable=False),
+    Column("public_key", String(64), nullable=False),
+    Column("by", String(255), nullable=False),
+    info=AUDIT,
+)
+
+successions = Table(
+    "successions",
+    metadata,
+    Column("predecessor", String(10), primary_key=True),
+    Column("successor", String(10), primary_key=True),
+    # since when, in days
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("by", String(255), nullable=False),
     info=AUDIT,
 )
 
