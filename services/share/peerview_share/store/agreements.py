@@ -17,6 +17,7 @@ from peerview_share.agreements.document import Agreement
 from peerview_share.agreements.life import AgreementRecord
 from peerview_share.agreements.replay import Change, Event, Text, replay
 from peerview_share.store import chain, schema
+from peerview_share.store.database import upsert
 
 EVENT_FORMAT = 1
 
@@ -266,12 +267,6 @@ def insert_key(connection: Connection, ods: str, key: str, *, by: str, at: int) 
 def insert_succession(
     connection: Connection, predecessor: str, successor: str, day: int, *, by: str, at: int
 ) -> None:
-    row = {"predecessor": predecessor, "successor": successor, "day": day}
-    connection.execute(schema.successions.insert(), row | {"recorded_at": at, "by": by})
-
-
-def successions(connection: Connection) -> list[tuple[str, str, int]]:
-    """Every ``(predecessor, successor, day since which)``."""
-    table = schema.successions
-    columns = (table.c.predecessor, table.c.successor, table.c.day)
-    return [tuple(row) for row in connection.execute(select(*columns).order_by(table.c.day))]
+    """Whoever tells it first has told it."""
+    row = {"predecessor": predecessor, "successor": successor, "day": day, "at": at, "by": by}
+    upsert(connection, schema.successions, [row])

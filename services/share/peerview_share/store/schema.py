@@ -85,18 +85,6 @@ signing_keys = Table(
     info=AUDIT,
 )
 
-successions = Table(
-    "successions",
-    metadata,
-    Column("predecessor", String(10), primary_key=True),
-    Column("successor", String(10), primary_key=True),
-    # since when, in days
-    Column("day", Integer, primary_key=True, autoincrement=False),
-    Column("recorded_at", BigInteger, nullable=False),
-    Column("by", String(255), nullable=False),
-    info=AUDIT,
-)
-
 agreement_history = Table(
     "agreement_history",
     metadata,

@@ -1,4 +1,4 @@
-"""Texts of every edit, signatures of every text, keys, successions; how parties stand follows from
+"""Texts of every edit, signatures of every text, keys; how parties stand follows from
 the history alone."""
 
 import sqlalchemy as sa
@@ -27,7 +27,6 @@ KEYS = {
     "agreements": ("id", "version", "edit"),
     "signatures": ("seq",),
     "signing_keys": ("seq",),
-    "successions": ("predecessor", "successor", "day"),
 }
 
 
@@ -98,15 +97,6 @@ def upgrade() -> None:
         text("public_key", 64),
         text("by", 255),
         sa.PrimaryKeyConstraint("seq"),
-    )
-    op.create_table(
-        "successions",
-        text("predecessor", 10),
-        text("successor", 10),
-        whole("day"),
-        number("recorded_at"),
-        text("by", 255),
-        sa.PrimaryKeyConstraint("predecessor", "successor", "day"),
     )
     # all that it held stands in the history
     op.drop_table("parties")
