@@ -5,7 +5,14 @@ import random
 
 import pytest
 
+from peerview_common.catalogue import catalogue
+from peerview_share.attack.finding import Kind
+from peerview_share.attack.linkage import LIMIT, name_bands
+from peerview_share.attack.log import Banded
+from peerview_share.disclosure import membership
+from peerview_tools.price import naming
 from peerview_tools.price import run as command
+from peerview_tools.price.figures import figures
 from peerview_tools.price.page import page
 from peerview_tools.price.rates import RATES
 from peerview_tools.price.simulation import PRODUCT, VARIANTS, Plan, simulate
@@ -40,10 +47,54 @@ def test_small_registers_wait_and_waiting_is_shorter_by_quarters(small):
 
 
 def test_the_page_has_every_figure(small):
-    text = page(small, {2.0: small}, seconds=1, when="today")
+    named = naming.rows(draws=3)
+    text = page(small, {2.0: small}, small.networks(), named, 0.07, seconds=1, when="today")
     assert f"| **{PRODUCT}** | {small.pairs(PRODUCT):,} | 0 |" in text
     assert f"| {LAST} | {small.pairs(LAST):,} | {small.finds(LAST)} |" in text
     assert "| 3,500 | " in text
+    assert all(len(line) <= 100 for line in text.splitlines() if not line.startswith("|"))
+    assert f"| **all indicators** | **{naming.over_all(named, 20, 'anonymous'):.2f}** |" in text
+
+
+@pytest.fixture(scope="module")
+def networks():
+    """Many practices, few months: for the figures that are derived from several."""
+    return simulate(Plan(sizes=(1_000,), practices=42, months=10, variants=(PRODUCT,)))
+
+
+def test_figures_derived_in_overlapping_networks_hold_too(networks):
+    tried = networks.networks()
+    assert tried.pairs > 1_000
+    assert tried.finds == ()
+
+
+def test_without_the_rule_of_membership_the_attacker_finds_practices(networks, monkeypatch):
+    monkeypatch.setattr(membership, "MIN_CHANGE", 1)
+    assert {find.kind for find in networks.networks().finds} == {Kind.MEMBERS}
+
+
+@pytest.mark.parametrize("size", naming.SIZES)
+@pytest.mark.parametrize("mode", naming.MODES)
+def test_an_outsider_names_hardly_more_than_chance(size, mode):
+    # the whole number of draws is 200: these are enough to be within 0.1 of it
+    assert naming.over_all(naming.rows(draws=30, sizes=(size,)), size, mode) <= LIMIT + 0.1
+
+
+def test_the_outsider_is_worth_what_was_measured_on_public_files():
+    assert naming.exact(draws=30) == pytest.approx(0.07, abs=0.007)
+
+
+def test_the_outsider_names_many_where_figures_are_shown_exactly():
+    """A band for each figure would be no protection: the attack must say so."""
+    info = catalogue()["cervical"]
+    found = figures(info, 60, random.Random(1))
+    shown = {name: cell.figure.value for name, cell in found.cells.items()}
+    edges = tuple(sorted(set(shown.values())))[1:]
+    bands = [0] * (len(edges) + 1)
+    for value in shown.values():
+        bands[sum(value >= edge for edge in edges)] += 1
+    view = Banded("", info.id, found.last_year, shown, bands=tuple(bands), edges=edges)
+    assert name_bands(view).right > LIMIT
 
 
 def test_the_same_seed_is_the_same_stream():
@@ -72,6 +123,9 @@ def test_a_million_changes(closing):
     outcome = simulate(Plan(changes=command.CHANGES))
     assert outcome.changes >= command.CHANGES
     assert command.holds(outcome)
+    derived = outcome.networks()
+    assert derived.finds == ()
+    closing.append(f"pairs tried: {outcome.pairs(PRODUCT):,} of cells, {derived.pairs:,} derived")
     wanted = {3_500: (0.48, 0.73), 10_000: (0.74, 0.91), 20_000: (0.88, 0.96)}
     for size, (monthly, quarterly) in wanted.items():
         found = outcome.share(size, "monthly"), outcome.share(size, "quarterly")

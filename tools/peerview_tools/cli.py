@@ -523,6 +523,17 @@ def simulate_releases(
     raise typer.Exit(run(changes=changes, seed=seed, write=write))
 
 
+@simulations.command("naming")
+def simulate_naming(
+    draws: Annotated[int, typer.Option(min=2, help="Draws of each size and indicator.")] = 200,
+    seed: Seed = 1,
+) -> None:
+    """Can an outsider with last year's figures name practices in views that name nobody?"""
+    from peerview_tools.price.run import run_naming
+
+    raise typer.Exit(run_naming(draws=draws, seed=seed))
+
+
 @app.command()
 def rebuild(
     compare: Annotated[

@@ -123,6 +123,19 @@ def test_three_who_join_are_no_find_and_neither_is_the_same_figure_again():
     assert kinds(of(derived(NAMES[:10]), derived(NAMES[:10], 2), derived(NAMES[:13], 3))) == []
 
 
+def test_those_whom_the_viewer_sees_by_name_are_taken_off_a_difference():
+    """Two join; a third leaves the figure, because the viewer sees it by name from now on."""
+    by_name = frozenset(NAMES[:1])
+    before, after = derived(NAMES[:11]), derived(NAMES[1:13], 2, known=by_name)
+    (find,) = of(before, after).finds
+    assert find.kind is Kind.MEMBERS
+    assert f"{NAMES[11]} and {NAMES[12]}" in find.sentence
+    assert kinds(of(before, derived(NAMES[1:14], 2, known=by_name))) == [], "three others joined"
+    # what was known at the earlier figure says nothing of a later one's practices
+    once = derived(NAMES[3:13], known=frozenset(NAMES[:3]))
+    assert kinds(of(once, derived(NAMES[:13], 2))) == []
+
+
 def test_networks_that_differ_by_one_practice_are_found():
     report = of(derived(NAMES[:10]), derived(NAMES[:11], network="south"))
     assert kinds(report) == [Kind.MEMBERS]

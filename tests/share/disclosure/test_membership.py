@@ -93,3 +93,20 @@ def test_no_two_sets_ever_shown_differ_by_one_or_two(history):
             assert stands(last, eligible)
         else:
             assert not found.members
+
+
+def test_members_whom_the_viewer_sees_by_name_do_not_count_as_a_change():
+    """Two join, and one leaves because it is seen by name: the viewer could take it off."""
+    shown = frozenset(f"A990{n:02}" for n in range(12))
+    named = frozenset(["A99000"])
+    eligible = shown - named | {"A99050", "A99051"}
+
+    def after(members, seen_by_name):
+        return decide(
+            eligible=members, with_value=members, last=shown, seen_by_name=seen_by_name
+        ).step
+
+    assert after(eligible, frozenset()) is Step.FRESH, "three changed"
+    assert after(eligible, named) is Step.TOMBSTONED, "but one of them is known"
+    assert after(eligible | {"A99052"}, named) is Step.FRESH
+    assert after(shown - named, named) is Step.FRESH, "only one who is known has left"

@@ -1,85 +1,152 @@
 """docs/disclosure-price.md: what the gate costs in freshness, as the simulation measured it."""
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 
-from peerview_tools.price.simulation import CADENCES, INDICATORS, NETWORKS, PRODUCT, Outcome
+from peerview_share.attack.finding import Tried
+from peerview_share.attack.linkage import LIMIT
+from peerview_tools.price.naming import MODES, SIZES, Row, over_all
+from peerview_tools.price.networks import NETWORKS
+from peerview_tools.price.simulation import CADENCES, INDICATORS, PRODUCT, Outcome
 
 
-def page(outcome: Outcome, others: Mapping[float, Outcome], *, seconds: float, when: str) -> str:
-    """``others`` are smaller runs with rates multiplied."""
+def page(
+    outcome: Outcome,
+    others: Mapping[float, Outcome],
+    derived: Tried,
+    named: list[Row],
+    exact: float,
+    *,
+    seconds: float,
+    when: str,
+) -> str:
+    """``others`` are smaller runs with rates multiplied, ``exact`` is `naming.exact`."""
     plan = outcome.plan
-    lines = [
+    found = [
         "# The price of disclosure control",
-        "",
-        "A cell moves only if at least 8 patients differ from every release before it "
-        "([sharing](sharing.md)), so",
-        "small registers wait. How long was simulated, and everything that was released was "
-        "attacked",
-        "([attacker](attacker.md)). Written by `peerview simulate releases`; its rates are in",
-        "`peerview_tools/price/rates.py` and are estimates.",
-        "",
-        f"{when}, {seconds:,.0f} seconds, seed {plan.seed}: {outcome.changes:,} changes with "
-        f"corrections and reversions,",
-        f"{outcome.practices} practices with {outcome.patients:,} patients, {plan.months} monthly "
-        f"cuts, {len(NETWORKS)} overlapping networks with late",
-        "joiners and withdrawals, retractions.",
-        "",
+        _text(
+            "A cell moves only if at least 8 patients differ from every release before it "
+            "([sharing](sharing.md)), so small registers wait. How long was simulated, and "
+            "everything that was released was attacked ([attacker](attacker.md)). Written by "
+            "`peerview simulate releases --write`; the rates are in "
+            "`tools/peerview_tools/price/rates.py`, and are estimates."
+        ),
+        _text(
+            f"{when}, {seconds:,.0f} seconds, seed {plan.seed}: {outcome.changes:,} changes with "
+            f"corrections and reversions, {outcome.practices} practices with {outcome.patients:,} "
+            f"patients, {plan.months} monthly cuts, {len(NETWORKS)} overlapping networks with late "
+            "joiners and withdrawals, retractions."
+        ),
         "## How fresh",
-        "",
-        "Cells that moved, of all eight patient-level indicators' cells at each epoch but the "
-        "first:",
-        "",
-        "| patients | " + " | ".join(CADENCES) + " |",
-        "|---:|" + "---:|" * len(CADENCES),
-        *(
-            f"| {size:,} | " + " | ".join(_per_cent(outcome, size, how) for how in CADENCES) + " |"
-            for size in plan.sizes
+        "Cells that moved, of the cells of all eight patient-level indicators at each epoch but the"
+        "\nfirst:",
+        _table(
+            ["patients", *CADENCES],
+            (
+                [f"{size:,}", *(_moved(outcome, size, how) for how in CADENCES)]
+                for size in plan.sizes
+            ),
         ),
-        "",
-        "By indicator, " + " / ".join(CADENCES) + ":",
-        "",
-        "| | " + " | ".join(f"{size:,}" for size in plan.sizes) + " |",
-        "|---|" + "---:|" * len(plan.sizes),
-        *(_by_indicator(outcome, indicator) for indicator in INDICATORS),
-        "",
-        "With less or more movement in the records (fewer practices):",
-        "",
-        "| movement | " + " | ".join(f"{size:,}" for size in plan.sizes) + " |",
-        "|---|" + "---:|" * len(plan.sizes),
-        *(
-            f"| {churn:g} times | "
-            + " | ".join(
-                " / ".join(_per_cent(other, size, how) for how in CADENCES) for size in plan.sizes
-            )
-            + " |"
-            for churn, other in others.items()
+        f"By indicator, {' / '.join(CADENCES)}:",
+        _table(
+            ["", *(f"{size:,}" for size in plan.sizes)],
+            (
+                [f"`{name}`", *(_cadences(outcome, size, name) for size in plan.sizes)]
+                for name in INDICATORS
+            ),
         ),
-        "",
+        "With less and with more movement in the records (fewer practices):",
+        _table(
+            ["movement", *(f"{size:,}" for size in plan.sizes)],
+            (
+                [f"{churn:g} times", *(_cadences(other, size) for size in plan.sizes)]
+                for churn, other in others.items()
+            ),
+        ),
         "So quarterly is the default, monthly a choice, and every cell carries its own date.",
-        "",
         "## What the attacker found",
-        "",
         "Pairs of releases of one cell that differ by 1 to 7 patients:",
-        "",
-        "| rules | pairs tried | found |",
-        "|---|---:|---:|",
-        *(
-            f"| {'**' + name + '**' if name == PRODUCT else name} | {outcome.pairs(name):,} | "
-            f"{outcome.finds(name):,} |"
-            for name in plan.variants
+        _table(
+            ["rules", "pairs tried", "found"],
+            (
+                [
+                    f"**{name}**" if name == PRODUCT else name,
+                    f"{outcome.pairs(name):,}",
+                    f"{outcome.finds(name):,}",
+                ]
+                for name in plan.variants
+            ),
         ),
-        "",
+        _text(
+            "Every member of a network has an anonymous view of each indicator, and of one network "
+            f"one indicator by name: {derived.over}. Of {derived.pairs:,} pairs of one viewer's "
+            f"figures {len(derived.finds):,} differ by 1 to 7 patients, or by one or two practices."
+        ),
+        naming_section(named, exact),
     ]
-    return "\n".join(lines)
+    return "\n\n".join(found) + "\n"
 
 
-def _per_cent(outcome: Outcome, size: int, cadence: str, indicator: str | None = None) -> str:
+def naming_section(named: list[Row], exact: float) -> str:
+    columns = [(size, mode) for mode in MODES for size in SIZES]
+    rows = {(row.contributors, row.mode, row.indicator): row for row in named}
+    return "\n\n".join(
+        [
+            "## Who can be named",
+            _text(
+                "An outsider who knows every practice's true figures of a year before puts names "
+                "to views that name nobody: a name to the band of each contributor of an anonymous "
+                "view, and to each value that a distribution shows. Written by `peerview simulate "
+                "naming` too. In the table: contributors that are named rightly, in times of what "
+                f"chance names (one of all). Over all indicators {LIMIT} is the limit. Of "
+                "practices' exact percentages, without any protection, this outsider names "
+                f"{100 * exact:.1f}% of 60, which is {60 * exact:.1f} times chance."
+            ),
+            _table(
+                ["contributors", *(f"{mode}, {size}" for size, mode in columns)],
+                [
+                    [
+                        "**all indicators**",
+                        *(f"**{over_all(named, size, mode):.2f}**" for size, mode in columns),
+                    ],
+                    *(
+                        [
+                            f"`{name}`",
+                            *(f"{rows[size, mode, name].right:.2f}" for size, mode in columns),
+                        ]
+                        for name in dict.fromkeys(row.indicator for row in named)
+                    ),
+                ],
+            ),
+            _text(
+                "A figure that hardly changes from year to year, as screening does, is the easiest "
+                "to recognise. Of what is named in distributions, "
+                + " and ".join(_without(named, size) for size in SIZES)
+                + " needs no view at all: last year's order says who is likely to be in the "
+                "middle. In a small network anonymity is a courtesy."
+            ),
+        ]
+    )
+
+
+def _without(named: list[Row], size: int) -> str:
+    rows = [row for row in named if (row.contributors, row.mode) == (size, "distribution")]
+    part = sum(row.without for row in rows) / sum(row.right for row in rows)
+    return f"{100 * part:.0f}% (of {size} contributors)"
+
+
+def _moved(outcome: Outcome, size: int, cadence: str, indicator: str | None = None) -> str:
     return f"{100 * outcome.share(size, cadence, indicator):.0f}%"
 
 
-def _by_indicator(outcome: Outcome, indicator: str) -> str:
-    found = [
-        " / ".join(_per_cent(outcome, size, how, indicator) for how in CADENCES)
-        for size in outcome.plan.sizes
-    ]
-    return f"| `{indicator}` | " + " | ".join(found) + " |"
+def _cadences(outcome: Outcome, size: int, indicator: str | None = None) -> str:
+    return " / ".join(_moved(outcome, size, how, indicator) for how in CADENCES)
+
+
+def _text(paragraph: str) -> str:
+    return textwrap.fill(paragraph, 100, break_long_words=False, break_on_hyphens=False)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,4 +1,4 @@
-"""`peerview simulate releases`: the price of the gate, and the attack on what it let through."""
+"""`peerview simulate`: the price of the gate, the attack on what it let through, and naming."""
 
 import sys
 import time
@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from peerview_tools.price.page import page
+from peerview_share.attack.linkage import LIMIT
+from peerview_tools.price import naming
+from peerview_tools.price.page import naming_section, page
 from peerview_tools.price.simulation import PRODUCT, VARIANTS, Outcome, Plan, simulate
 
 CHANGES: Final = 1_000_000
@@ -24,14 +26,30 @@ def run(*, changes: int, seed: int, write: bool) -> int:
         others[churn] = simulate(
             Plan(practices=4, churn=churn, seed=seed, variants=(PRODUCT,)), _say
         )
+    _say("derived figures, and names")
+    derived = outcome.networks()
     text = page(
-        outcome, others, seconds=time.perf_counter() - began, when=f"{datetime.now(UTC):%d %B %Y}"
+        outcome,
+        others,
+        derived,
+        naming.rows(),
+        naming.exact(),
+        seconds=time.perf_counter() - began,
+        when=f"{datetime.now(UTC):%d %B %Y}",
     )
     sys.stdout.write(text)
     if write:
         PAGE.write_text(text)
         _say(f"written: {PAGE}")
-    return 0 if holds(outcome) else 1
+    return 0 if holds(outcome) and not derived.finds else 1
+
+
+def run_naming(*, draws: int, seed: int) -> int:
+    """0 when no mode names more than the limit."""
+    named = naming.rows(draws=draws, seed=seed)
+    print(naming_section(named, naming.exact(draws=draws, seed=seed)))
+    ratios = [naming.over_all(named, size, mode) for size in naming.SIZES for mode in naming.MODES]
+    return 0 if max(ratios) <= LIMIT else 1
 
 
 def holds(outcome: Outcome) -> bool:

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from peerview_share.attack.cells import CellAttack
+from peerview_share.attack.finding import Tried
 from peerview_share.attack.log import CellLog
+from peerview_share.attack.membership import over_derived
+from peerview_share.disclosure.columns import Columns
 from peerview_tools.price import variants
+from peerview_tools.price.networks import Membership, derived, membership_of
 from peerview_tools.price.rates import RATES
 from peerview_tools.price.stream import Practice
 from peerview_tools.price.variants import DAYS_A_MONTH, Series, Variant
@@ -23,7 +27,6 @@ VARIANTS: Final[dict[str, Variant]] = {
     "suppressed before the gate, and then not remembered": variants.suppressed_first,
 }
 PRODUCT: Final = next(iter(VARIANTS))
-NETWORKS: Final = ("east", "middle", "west")
 RETRACTED: Final = 0.005
 """Share of releases that their practice takes back."""
 
@@ -52,6 +55,18 @@ class Outcome:
     release of a cell is always fresh."""
     attacks: dict[str, CellAttack] = field(default_factory=dict)
 
+    members: dict[str, Membership] = field(default_factory=dict)
+    shown: dict[tuple[str, str], list[int | None]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """What peers see by the product's rules, as `networks.Shown`."""
+
+    def networks(self) -> Tried:
+        """The attack on all figures that are derived in the networks."""
+        plan = self.plan
+        figures = derived(self.members, self.shown, INDICATORS, plan.months)
+        return over_derived(figures, self.attacks[PRODUCT].between)
+
     def share(self, size: int, cadence: str, indicator: str | None = None) -> float:
         """Share of cells that were fresh, of all indicators or one."""
         found = [
@@ -67,27 +82,6 @@ class Outcome:
 
     def pairs(self, variant: str) -> int:
         return self.attacks[variant].tried()[0].pairs
-
-
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """The months in which a practice is in each network: ``{network: (first, end)}``."""
-
-    spans: dict[str, tuple[int, int]]
-
-    def at(self, month: int) -> frozenset[str]:
-        return frozenset(name for name, (a, b) in self.spans.items() if a <= month < b)
-
-
-def membership(number: int, months: int, rng: random.Random) -> Membership:
-    """Every third practice is in two networks; some join late, some withdraw."""
-    names = [NETWORKS[number % 3]] + ([NETWORKS[(number + 1) % 3]] if number % 3 == 0 else [])
-    spans = {}
-    for name in names:
-        first = rng.randrange(1, months // 2) if rng.random() < 0.25 else 0
-        end = rng.randrange(months // 2, months) if rng.random() < 0.2 else months
-        spans[name] = (first, end)
-    return Membership(spans)
 
 
 def simulate(plan: Plan, say: Callable[[str], None] = lambda text: None) -> Outcome:
@@ -107,29 +101,32 @@ def simulate(plan: Plan, say: Callable[[str], None] = lambda text: None) -> Outc
 def _practice(outcome: Outcome, code: str, size: int, rng: random.Random) -> None:
     plan = outcome.plan
     practice = Practice(size, rng, churn=plan.churn)
-    member = membership(outcome.practices, plan.months, rng)
+    member = outcome.members[code] = membership_of(outcome.practices, plan.months, rng)
     monthly = {name: variants.series_of(code, INDICATORS) for name in plan.variants}
     slower = {name: variants.series_of(code, INDICATORS) for name in CADENCES if name != "monthly"}
     for month in range(plan.months):
         if month:
             practice.month()
-        snapshots = {name: dict(state) for name, state in practice.states.items()}
+        snapshots = practice.snapshots()
         for indicator, state in snapshots.items():
             for name, series in monthly.items():
                 _cut(VARIANTS[name], series[indicator], state, month)
             for cadence, series in slower.items():
                 if month % CADENCES[cadence] == 0:
                     _cut(variants.product, series[indicator], state, month)
+            latest = monthly[PRODUCT][indicator].latest
+            figure = latest.epoch if latest is not None and latest.figure is not None else None
+            outcome.shown[code, indicator].append(figure)
             _take_back([found[indicator] for found in monthly.values()], month, rng)
     outcome.changes += practice.changes
     for name, series in monthly.items():
         outcome.attacks[name].run(_logs(series, member), lambda: None)
-    for cadence, series in {"monthly": monthly[plan.variants[0]], **slower}.items():
+    for cadence, series in {"monthly": monthly[PRODUCT], **slower}.items():
         for indicator, found in series.items():
             outcome.fresh[size, cadence, indicator] += found.fresh[1:]
 
 
-def _cut(variant: Variant, series: Series, state: variants.State, month: int) -> None:
+def _cut(variant: Variant, series: Series, state: Columns, month: int) -> None:
     variant(series, state, month + 1, DAYS_A_MONTH * month)
 
 

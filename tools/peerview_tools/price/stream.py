@@ -4,6 +4,9 @@ import random
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
+import numpy as np
+
+from peerview_share.disclosure.columns import Columns
 from peerview_tools.price.rates import LIST_TURNOVER, RATES, Rate
 
 MISS: Final = (1, 0)
@@ -36,11 +39,26 @@ class Practice:
         self._churn = churn
         self._list = list(range(patients))
         self._next = patients
+        self._roster = np.zeros(0, np.uint64)
         self._undo: dict[int, list[tuple[str, int, tuple[int, int] | None]]] = {}
         self._month = 0
         for rate in rates:
             members = rng.sample(self._list, round(rate.share * patients))
             self.states[rate.indicator] = {p: self._status(rate) for p in members}
+
+    def snapshots(self) -> dict[str, Columns]:
+        """Every indicator's contributions now."""
+        if self._next > len(self._roster):
+            # room for those who come: columns over one roster are compared place by place
+            self._roster = np.arange(self._next + self.size // 2, dtype=np.uint64)
+        found = {}
+        for indicator, state in self.states.items():
+            whole, part = np.zeros((2, len(self._roster)), np.int64)
+            members = np.fromiter(state, np.int64, count=len(state))
+            whole[members] = 1
+            part[members] = np.fromiter((met for _, met in state.values()), np.int64)
+            found[indicator] = Columns(self._roster, whole, part)
+        return found
 
     def month(self) -> None:
         """Let a month pass."""

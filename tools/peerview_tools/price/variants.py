@@ -8,8 +8,8 @@ from peerview_common.catalogue import IndicatorInfo, catalogue
 from peerview_share.attack.log import CellLog, Release
 from peerview_share.disclosure import extremes, size
 from peerview_share.disclosure.cell import Cell
+from peerview_share.disclosure.columns import Columns
 from peerview_share.disclosure.release import Decision, History, Submission, release_cell
-from peerview_tools.price.stream import State
 
 DAYS_A_MONTH = 30
 
@@ -20,7 +20,7 @@ class Series:
 
     practice: str
     info: IndicatorInfo
-    kept: list[State] = field(default_factory=list)
+    kept: list[Columns] = field(default_factory=list)
     """Snapshots that the gate compares with."""
     latest: Cell | None = None
     seen: list[Release] = field(default_factory=list)
@@ -30,31 +30,31 @@ class Series:
     def log(self) -> CellLog:
         return CellLog(self.practice, self.info.id, self.seen, self.info.scale)
 
-    def take(self, decision: Decision, state: State, epoch: int, day: int) -> None:
+    def take(self, decision: Decision, state: Columns, epoch: int, day: int) -> None:
         self.fresh.append(decision.is_release)
         self.latest = decision.cell
         if decision.is_release:
             self.kept.append(state)
             self.saw(state, epoch, day, shown=decision.reason is None)
 
-    def saw(self, state: State, epoch: int, day: int, *, shown: bool) -> None:
+    def saw(self, state: Columns, epoch: int, day: int, *, shown: bool) -> None:
         self.seen.append(Release(epoch, day, state, shown))
 
 
-Variant: TypeAlias = Callable[[Series, State, int, int], None]
+Variant: TypeAlias = Callable[[Series, Columns, int, int], None]
 """Release a state at an epoch of a day."""
 
 
-def product(series: Series, state: State, epoch: int, day: int) -> None:
+def product(series: Series, state: Columns, epoch: int, day: int) -> None:
     _release(series, state, epoch, day, tuple(series.kept))
 
 
-def last_only(series: Series, state: State, epoch: int, day: int) -> None:
+def last_only(series: Series, state: Columns, epoch: int, day: int) -> None:
     """The gate looks at the last release alone."""
     _release(series, state, epoch, day, tuple(series.kept[-1:]))
 
 
-def suppressed_first(series: Series, state: State, epoch: int, day: int) -> None:
+def suppressed_first(series: Series, state: Columns, epoch: int, day: int) -> None:
     """Size is looked at before the gate, and what is suppressed counts as nothing released."""
     found = size.totals(state, series.info)
     if size.too_small(found, series.info) or extremes.too_extreme(found):
@@ -70,7 +70,9 @@ def suppressed_first(series: Series, state: State, epoch: int, day: int) -> None
         series.saw(state, epoch, day, shown=True)
 
 
-def _release(series: Series, state: State, epoch: int, day: int, kept: tuple[State, ...]) -> None:
+def _release(
+    series: Series, state: Columns, epoch: int, day: int, kept: tuple[Columns, ...]
+) -> None:
     decision = release_cell(
         series.info,
         Submission(state, "2026.1", day),

@@ -6,6 +6,7 @@ from typing import Final
 from peerview_share.attack.differencing import COUNTS, ENOUGH, FEW, differences
 from peerview_share.attack.finding import Find, Kind, Tried
 from peerview_share.attack.log import CellLog, Release
+from peerview_share.disclosure.columns import columns
 
 MIN_PATIENTS: Final = 20
 
@@ -115,15 +116,19 @@ def _few_patients(
 
 
 def _rests_on_few(cell: CellLog, release: Release) -> Iterable[Find]:
-    pairs = [pair for pair in (release.contributions or {}).values() if pair[0] > 0]
-    met = sum(part > 0 for _, part in pairs)
-    rest = sum(part == 0 if cell.rate else cell.scale * whole > part for whole, part in pairs)
-    if len(pairs) >= MIN_PATIENTS and met not in FEW and rest not in FEW:
+    found = columns(release.contributions or {})
+    whole, part = found.denominator, found.numerator
+    there = whole > 0
+    patients = int(there.sum())
+    met = int((there & (part > 0)).sum())
+    left = part == 0 if cell.rate else cell.scale * whole > part
+    rest = int((there & left).sum())
+    if patients >= MIN_PATIENTS and met not in FEW and rest not in FEW:
         return
     yield Find(
         Kind.SMALL,
         f"{cell.practice}, {cell.indicator}: the figure of epoch {release.epoch} rests on "
-        f"{len(pairs):,} patients, {met:,} in the numerator and {rest:,} in the rest.",
+        f"{patients:,} patients, {met:,} in the numerator and {rest:,} in the rest.",
         practice=cell.practice,
         indicator=cell.indicator,
         epochs=(release.epoch,),

@@ -1,16 +1,19 @@
 """Every release of a cell against every other: do they differ by a few patients?
 
-Written without the gate's code, for it is the gate that is tried. A cell's releases become bit
-patterns, one bit a patient: two releases differ in as many patients as their patterns differ in
-bits, which costs microseconds where comparing patient by patient costs milliseconds.
+Written without the gate's code, for it is the gate that is tried. A cell's releases become one
+table for each count, a row a release and a column a patient; a row against all later rows at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from peerview_share.attack.log import CellLog, Release
+from peerview_share.disclosure.columns import Contributed, columns
 
 FEW: Final = range(1, 8)
 ENOUGH: Final = 8
@@ -19,9 +22,8 @@ COUNTS: Final = ("denominator", "numerator", "complement")
 
 Counts: TypeAlias = tuple[int, int, int]
 """Patients who differ in denominator, numerator and complement, in this order."""
-Planes: TypeAlias = tuple[tuple[int, ...], ...]
-"""For each of the three counts: bit patterns that are equal where the patients' values are."""
-NOTHING: Final = (0, 0)
+Table: TypeAlias = NDArray[np.int64]
+"""A row a release, a column a patient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,50 +42,33 @@ class PairDifference:
 def differences(cell: CellLog) -> list[PairDifference]:
     """All pairs of releases whose patients are known, in the order of the releases."""
     known = [release for release in cell.releases if release.contributions is not None]
-    patterns = _patterns([release.contributions or {} for release in known], cell.scale)
+    whole, part = tables([release.contributions or {} for release in known])
+    three = (whole, part, cell.scale * whole - part)
+    counts = zip(*(_differing(table) for table in three), strict=True)
+    pairs = combinations(known, 2)
     return [
-        PairDifference(first, second, _differing(one, other))
-        for (first, one), (second, other) in combinations(zip(known, patterns, strict=True), 2)
+        PairDifference(first, second, (d, n, c))
+        for (first, second), (d, n, c) in zip(pairs, counts, strict=True)
     ]
 
 
-def _differing(one: Planes, other: Planes) -> Counts:
-    found = []
-    for mine, theirs in zip(one, other, strict=True):
-        differing = 0
-        for a, b in zip(mine, theirs, strict=True):
-            differing |= a ^ b
-        found.append(differing.bit_count())
-    return found[0], found[1], found[2]
+def tables(found: Sequence[Contributed]) -> tuple[Table, Table]:
+    """Everybody's denominators and numerators; who is absent contributes nothing."""
+    each = [columns(one) for one in found]
+    if each and all(one.roster is each[0].roster for one in each):
+        whole = np.stack([one.denominator for one in each])
+        part = np.stack([one.numerator for one in each])
+        there = (whole != 0).any(axis=0) | (part != 0).any(axis=0)
+        return whole[:, there], part[:, there]
+    everybody = np.unique(np.concatenate([one.roster for one in each] or [np.zeros(0, np.uint64)]))
+    whole, part = np.zeros((2, len(each), len(everybody)), np.int64)
+    for row, one in enumerate(each):
+        places = np.searchsorted(everybody, one.roster)
+        whole[row, places], part[row, places] = one.denominator, one.numerator
+    return whole, part
 
 
-def _patterns(contributions: Sequence[Mapping[int, tuple[int, int]]], scale: int) -> list[Planes]:
-    patients = sorted(set().union(*contributions)) if contributions else []
-    columns = []
-    for found in contributions:
-        pairs = [found.get(patient, NOTHING) for patient in patients]
-        wholes = [whole for whole, _ in pairs]
-        parts = [part for _, part in pairs]
-        rests = [scale * whole - part for whole, part in pairs]
-        columns.append((wholes, parts, rests))
-    by_count = [_planes([column[n] for column in columns]) for n in range(len(COUNTS))]
-    return [(by_count[0][n], by_count[1][n], by_count[2][n]) for n in range(len(contributions))]
-
-
-def _planes(columns: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
-    """One column a release, one value a patient: as few bit patterns as tell the values apart."""
-    codes: dict[int, int] = {}
-    coded = [[codes.setdefault(value, len(codes)) for value in column] for column in columns]
-    width = max(1, (len(codes) - 1).bit_length())
-    return [
-        tuple(_pattern([code >> place & 1 for code in column]) for place in range(width))
-        for column in coded
-    ]
-
-
-def _pattern(bits: Sequence[int]) -> int:
-    return int(bytes(bits).translate(_DIGITS), 2) if bits else 0
-
-
-_DIGITS: Final = bytes([48, 49]) + bytes(254)
-"""0 and 1 as the digits of a number in base 2."""
+def _differing(table: Table) -> Iterator[int]:
+    """Of every pair of rows, in the order of `combinations`, in how many places they differ."""
+    for row in range(len(table) - 1):
+        yield from np.count_nonzero(table[row + 1 :] != table[row], axis=1).tolist()

@@ -1,7 +1,11 @@
 """Who is who? An outsider who knows every practice's true figures of a year ago tries to name.
 
-Guessing at random names one contributor in n. What the outsider gets right beyond that is the fault
-of the view.
+A view of n contributors that names nobody still shows something: a band for each of them, or a few
+values of their distribution. The outsider puts a name to all of it. Whoever guesses a name for each
+of n at random is right once; what is measured is how many are right, so in times of chance.
+
+A distribution's values are shown whoever holds them, and last year's order alone says who is likely
+to be in the middle: `Naming.without` is how much of the naming needs no view at all.
 """
 
 from collections import defaultdict
@@ -24,16 +28,21 @@ SURE: Final = 1.645
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """How one view was named: the expected share named rightly, and what chance gives."""
+    """How one view was named."""
 
-    right: float
-    chance: float
+    contributors: int
     records: int
-    """How many records there were to name."""
+    """What there was to name: a band of each contributor, or the values of a distribution."""
+    right: float
+    """How many contributors are expected to be named rightly. By chance it is one of them all, so
+    this is in times of chance too."""
+    without: float
+    """The same by last year's order alone, without the view; of a distribution only."""
 
     @property
-    def ratio(self) -> float:
-        return self.right / self.chance
+    def share(self) -> float:
+        """Of all contributors, those named rightly."""
+        return self.right / self.contributors
 
 
 def name_bands(view: Banded) -> Naming | None:
@@ -53,7 +62,7 @@ def name_bands(view: Banded) -> Naming | None:
         start += size
         hits = sum(_band(view.now[practice], view.edges) == number for practice in guessed)
         right += hits / size if size else 0.0
-    return Naming(right / len(known), 1 / len(known), len(known))
+    return Naming(len(known), len(known), right, 0.0)
 
 
 def name_quantiles(view: Banded) -> Naming | None:
@@ -66,14 +75,15 @@ def name_quantiles(view: Banded) -> Naming | None:
     if len(known) < 2 or not view.quantiles:
         return None
     by_rank = by_value = 0.0
-    for share, value in view.quantiles:
+    # where two shares show the same value, there is one value to name
+    shown = {value: share for share, value in reversed(view.quantiles)}
+    for value, share in shown.items():
         holders = _nearest(view.now, value)
         rank = known[round(share * (len(known) - 1))]
         by_rank += (rank in holders) / len(holders)
         near = _nearest(view.last_year, value)
         by_value += len(near & holders) / (len(near) * len(holders))
-    records = len(view.quantiles)
-    return Naming(max(by_rank, by_value) / records, 1 / len(known), records)
+    return Naming(len(known), len(shown), max(by_rank, by_value), by_rank)
 
 
 def _ordered(view: Banded) -> list[str]:
@@ -100,7 +110,7 @@ def linkage(views: Iterable[Banded]) -> Tried:
         found = name_bands(view) if view.bands else name_quantiles(view)
         if found is not None:
             tried += 1
-            ratios[view.network, view.indicator].append(found.ratio)
+            ratios[view.network, view.indicator].append(found.right)
     means = [mean(found) for found in ratios.values()]
     what = (
         "an outsider who knows every practice's true figures of about a year before tried to name "

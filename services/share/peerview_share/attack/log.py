@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from peerview_share.agreements.level import Level
-from peerview_share.disclosure.gate import Contributions
+from peerview_share.disclosure.columns import Contributed
+from peerview_share.disclosure.identity import Distribution
 
 Part: TypeAlias = tuple[str, int]
 """A practice, and the epoch at which what is shown of it was released."""
@@ -18,7 +19,7 @@ class Release:
     epoch: int
     day: int
     """The as-of day, in days since 1970-01-01."""
-    contributions: Contributions | None
+    contributions: Contributed | None
     """The patients behind it; None where their snapshot is not there any more."""
     shown: bool = True
     """With a figure; else peers saw that it is suppressed, which tells something too."""
@@ -75,6 +76,17 @@ class Banded:
     bands: tuple[int, ...] = ()
     edges: tuple[float, ...] = ()
     quantiles: tuple[tuple[float, float], ...] = ()
+
+
+def quantiles(found: Distribution) -> tuple[tuple[float, float], ...]:
+    """``(share, value)`` of all that a distribution shows."""
+    if found.deciles is not None:
+        values = [(n / 10, value) for n, value in enumerate(found.deciles, 1)]
+    else:
+        values = [(0.5, found.median)]
+    if found.quartiles is not None:
+        values += [(0.25, found.quartiles[0]), (0.75, found.quartiles[1])]
+    return tuple(sorted(values))
 
 
 @dataclass(frozen=True, slots=True)

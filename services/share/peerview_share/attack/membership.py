@@ -57,16 +57,20 @@ def _distinct(figures: Iterable[Derived]) -> list[Derived]:
     first: dict[tuple[str, frozenset[Part]], Derived] = {}
     for figure in sorted(figures, key=lambda figure: (figure.epoch, figure.network)):
         first.setdefault((figure.network, figure.parts), figure)
-    return list(first.values())
+    return list(first.values())  # by epoch
 
 
 def _difference(one: Derived, other: Derived, between: Between) -> Iterator[Find]:
+    """``one`` is not later than ``other``."""
     changed = one.parts ^ other.parts
     if not changed:
         return
     mine, theirs = _epochs(one.parts & changed), _epochs(other.parts & changed)
     alone = mine.keys() ^ theirs.keys()
-    unknown = alone - one.known - other.known
+    # whoever is seen by name at the later figure's time can be looked up at the earlier one's too
+    unknown = (mine.keys() - theirs.keys() - one.known - other.known) | (
+        theirs.keys() - mine.keys() - other.known
+    )
     if 0 < len(unknown) < MIN_CHANGED:
         yield _members(one, other, sorted(unknown))
     if alone:

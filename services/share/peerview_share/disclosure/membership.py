@@ -43,16 +43,20 @@ def decide(
     with_value: Members,
     last: Members | None,
     others: Iterable[Members] = (),
+    seen_by_name: Members = frozenset(),
 ) -> Outcome:
     """The set of contributors at an epoch.
 
     ``eligible`` may contribute now, ``with_value`` also have a figure; ``last`` is the set shown
     last in this place, ``others`` are all sets shown to the same viewer for the indicator, here and
-    in other networks.
+    in other networks. A change of those whom the viewer sees by name counts for nothing: the viewer
+    can take them off, and is left with the others.
     """
     known = [*others, *([last] if last else [])]
     candidate = with_value & eligible
-    if len(candidate) >= MIN_CONTRIBUTORS and all(apart(candidate, shown) for shown in known):
+    if len(candidate) >= MIN_CONTRIBUTORS and all(
+        apart(candidate - seen_by_name, shown - seen_by_name) for shown in known
+    ):
         return Outcome(Step.FRESH, candidate)
     if not last:
         return Outcome(Step.TOO_FEW)
