@@ -7,6 +7,7 @@ from peerview_common.snapshots import build_body, split_body
 from peerview_common.values import IndicatorValue, Position
 from peerview_share.main import build
 from peerview_share.store import epochs as epoch_store
+from peerview_share.store import previews
 from peerview_share.store.database import Database
 from peerview_tools.issuer import DevelopmentIssuer
 
@@ -143,8 +144,8 @@ class World:
     client: object = None
     cut: int = field(default=0)
 
-    def release(self, cells_by_practice, **given):
-        """One epoch from cut to publication."""
+    def release(self, cells_by_practice, *, confirmed=True, **given):
+        """One epoch from cut to publication. Practices confirm what jumped, unless told not to."""
         epoch = self.share.epochs.open(DAY + self.cut)
         self.share.epochs.mark_sent(epoch)
         given.setdefault("now", self.clock.now)
@@ -157,8 +158,23 @@ class World:
             alive=lambda: None,
             guard=lambda connection: None,
         )
-        self.share.epochs.publish_if_due(self.share.epochs.current(), lambda connection: None)
+        if confirmed:
+            self.confirm_jumps(epoch.number)
+        self.publish()
         return epoch.number
+
+    def confirm_jumps(self, number):
+        with self.share.database.write() as connection:
+            held = previews.holds(connection, epoch=number)
+            previews.end(connection, held, self.clock.now, "dr-jones")
+
+    def publish(self):
+        """What the leader does when the preview is over; False before that."""
+        epoch = self.share.epochs.current()
+        due = self.share.epochs.publish_if_due(epoch, lambda connection: None)
+        if due:
+            self.share.epochs.tidy(lambda: None, lambda connection: None)
+        return due
 
     def agree(self, text, *signers):
         """Propose and have everyone (or the named) sign."""

@@ -42,6 +42,8 @@ from peerview_share.release.calendar import Calendar
 from peerview_share.release.epochs import Epochs
 from peerview_share.release.leader import Leader
 from peerview_share.release.nightly import NightlyAttack
+from peerview_share.release.previewing import Previews
+from peerview_share.release.retracting import Retractions
 from peerview_share.release.scheduler import Scheduler
 from peerview_share.service import Share
 from peerview_share.store import live as live_store
@@ -247,6 +249,8 @@ def build(
         figures=figures,
         published=published,
         epochs=epochs,
+        previews=Previews(database, indicators, epochs, clock),
+        retractions=Retractions(database, clock),
         calendar=calendar,
         clock=clock,
         today=today,

@@ -12,6 +12,8 @@ from peerview_share.consume.live import LiveFigures
 from peerview_share.delivery.published import PublishedEpochs
 from peerview_share.release.calendar import Calendar
 from peerview_share.release.epochs import Epochs
+from peerview_share.release.previewing import Previews
+from peerview_share.release.retracting import Retractions
 from peerview_share.store.database import Database
 
 
@@ -29,6 +31,8 @@ class Share:
     figures: LiveFigures
     published: PublishedEpochs
     epochs: Epochs
+    previews: Previews
+    retractions: Retractions
     calendar: Calendar
     clock: Callable[[], int]
     today: Callable[[], int]

@@ -205,7 +205,7 @@ def test_the_practice_is_the_tokens_or_named_among_several(world):
 
 
 def test_preview_hides_an_epoch_until_the_lag_has_passed(world, tmp_path):
-    world.share.epochs._lag_ms = 5 * 86_400_000
+    world.share.epochs.lag_ms = 5 * 86_400_000
     world.agree(document(A, B))
     world.release({A: cells_of(40), B: cells_of(50)})
     assert world.peers(A).json()["epoch"] is None

@@ -6,6 +6,7 @@ from peerview_common.catalogue import catalogue
 from peerview_share.disclosure.cell import CellState
 from peerview_share.release.epochs import EpochRunningError, Epochs
 from peerview_share.store import epochs as store
+from peerview_share.store import kept
 from peerview_share.store.leases import Lease, LostLeaseError
 from tests.share.support import Clock, patients, submit
 
@@ -27,6 +28,7 @@ class Leading:
             submit(self.database, practice, epoch.number, cells, now=self.clock.now)
         self.close()
         self.epochs.publish_if_due(self.epochs.current(), lambda connection: None)
+        self.epochs.tidy(lambda: None, lambda connection: None)
         with self.database.read() as connection:
             return store.cells(connection, epoch.number)[practice]["bp-htn-u80"]
 
@@ -115,7 +117,7 @@ def test_without_a_snapshot_that_was_released_nothing_moves(leading):
     """Comparing with less than everything would be a leak, so it stops instead."""
     leading.release(20_000, 40)
     with leading.database.write() as connection:
-        store.keep_snapshots(connection, A, [])
+        kept.keep(connection, A, {}, upto=9)
     epoch = leading.epochs.open(20_030)
     leading.epochs.mark_sent(epoch)
     submit(leading.database, A, epoch.number, {"bp-htn-u80": patients(60, 100)})

@@ -15,6 +15,7 @@ from peerview_share.api import (
     disclosures,
     networks,
     practices,
+    previews,
     releases,
 )
 from peerview_share.service import Share
@@ -42,7 +43,7 @@ def create_app(share: Share) -> FastAPI:
     ops.measure(app, SERVICE)
     app.include_router(ops.router(SERVICE, checks))
     for part in (
-        practices, disclosures, networks, agreements, agreement_questions, releases
+        practices, previews, disclosures, networks, agreements, agreement_questions, releases
     ):  # fmt: skip
         app.include_router(part.router)
     page.install(app)

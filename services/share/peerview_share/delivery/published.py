@@ -1,4 +1,4 @@
-"""Published epochs, read once and kept: they never change."""
+"""Published epochs, read once and kept: they change by a retraction alone."""
 
 from functools import lru_cache
 
@@ -19,10 +19,11 @@ class PublishedEpochs:
         """The newest, or that of a number; None where it is not published."""
         with self._database.read() as connection:
             epoch = store.published(connection, number)
-        return None if epoch is None else self._load(epoch)
+            taken_back = store.count_retractions(connection)
+        return None if epoch is None else self._load(epoch, taken_back)
 
-    def _read(self, epoch: Epoch) -> EpochCells:
+    def _read(self, epoch: Epoch, taken_back: int) -> EpochCells:
         with self._database.read() as connection:
             cells = store.cells(connection, epoch.number)
         assert epoch.published_at is not None  # noqa: S101 - only published ones come here
-        return EpochCells(epoch.number, epoch.day, epoch.published_at, cells)
+        return EpochCells(epoch.number, epoch.day, epoch.published_at, cells, taken_back)

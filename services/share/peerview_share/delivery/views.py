@@ -26,6 +26,8 @@ class EpochCells:
     published_at: int
     cells: Mapping[str, Mapping[str, Cell]]
     """``{practice: {indicator: cell}}``"""
+    retractions: int = 0
+    """How many releases had been taken back when it was read."""
 
     def of(self, practice: str, indicator: str) -> Cell:
         found = self.cells.get(practice, {}).get(indicator)

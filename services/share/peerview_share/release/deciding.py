@@ -1,16 +1,20 @@
 """One practice's cells at one epoch: its snapshot and its history go in, decisions come out."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from peerview_common.catalogue import IndicatorInfo
-from peerview_common.snapshots import SnapshotBody, contributions, decode_body
+from peerview_common.snapshots import SnapshotBody
 from peerview_share.disclosure import quality
 from peerview_share.disclosure.cell import Cell, CellState
-from peerview_share.disclosure.gate import Contributions
+from peerview_share.disclosure.columns import Contributed, united
 from peerview_share.disclosure.release import (
+    Account,
+    Cause,
     Decision,
     History,
     Submission,
@@ -19,9 +23,27 @@ from peerview_share.disclosure.release import (
     withhold,
 )
 from peerview_share.store import epochs as store
-from peerview_share.store.epochs import Epoch, Snapshot
+from peerview_share.store import kept, previews, successions
+from peerview_share.store.epochs import Epoch
+from peerview_share.store.kept import Past
 
 REKEYING: Final = "rekeying"
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What the gate compares one cell with, the newest first, and the epochs they are of."""
+
+    epochs: tuple[int, ...]
+    snapshots: Iterator[Contributed]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A practice's cells at an epoch, and the accounts of them for its own eyes."""
+
+    decisions: list[Decision]
+    accounts: dict[str, dict[str, Any]]
 
 
 def decide_practice(
@@ -32,30 +54,49 @@ def decide_practice(
     *,
     released: int,
     oldest_day: int,
-) -> list[Decision]:
+) -> Decided:
     """``released`` is the day on which the epoch will be published. Releases of epochs before
-    ``oldest_day`` are compared with only while they are what is shown."""
-    cells = store.releases(connection, practice)
-    snapshot = store.snapshot(connection, practice, epoch.number)
-    kept = retained(connection, cells, oldest_day)
-    if snapshot is None or quality.silent(snapshot.data_through, epoch.opened_at):
-        return [hold(info, _history(cells.get(info.id, []), [])) for info in catalogue.values()]
-    earlier = _bodies(connection, practice, {n for numbers in kept.values() for n in numbers})
-    body = decode_body(snapshot.body)
-    return [
-        _decide(
-            info,
-            body,
-            snapshot,
-            _history(
-                cells.get(info.id, []),
-                [contributions(earlier[n], info.id) for n in sorted(kept.get(info.id, ()))],
+    ``oldest_day`` are compared with only while they are what is shown.
+
+    Raises LookupError when a snapshot that was released is gone: without it nothing may move.
+    """
+    cells = store.releases(connection, practice, before=epoch.number)
+    arrival = store.arrival(connection, practice, epoch.number)
+    if arrival is None:
+        return _all_held(catalogue, cells, Cause.NO_SNAPSHOT)
+    if quality.silent(arrival.data_through, epoch.opened_at):
+        return _all_held(catalogue, cells, Cause.SILENT_FEED)
+    numbers = retained(connection, cells, oldest_day)
+    past = kept.read(connection, practice, {epoch.number, *_every(numbers)})
+    body = past.body(epoch.number)
+    inherited = _inherited(connection, practice, oldest_day)
+    confirmed = store.confirmed(connection, practice)
+    decisions, accounts = [], {}
+    for info in catalogue.values():
+        found = cells.get(info.id, [])
+        latest = found[-1] if found else None
+        earlier = _earlier(past, numbers.get(info.id, set()), inherited, info.id)
+        history = History(
+            earlier.snapshots,
+            latest,
+            tuple(
+                figure
+                for number, figure in confirmed.get(info.id, [])
+                if latest is None or number > (latest.epoch or 0)
             ),
-            epoch.number,
-            released,
         )
-        for info in catalogue.values()
-    ]
+        decision = _decide(info, body, past, arrival.as_of, history, epoch.number, released)
+        decisions.append(decision)
+        accounts[info.id] = previews.plain(decision.account, dict(enumerate(earlier.epochs)))
+    return Decided(decisions, accounts)
+
+
+def decide_held(
+    connection: Connection, info: IndicatorInfo, practice: str, epoch: int, cause: Cause
+) -> Decision:
+    """What peers see of a cell that is held at ``epoch``: its earlier release."""
+    found = store.releases(connection, practice, before=epoch).get(info.id, [])
+    return hold(info, History(latest=found[-1] if found else None), Account(cause))
 
 
 def retained(
@@ -66,44 +107,81 @@ def retained(
         indicator: [cell.epoch for cell in found if cell.epoch is not None]
         for indicator, found in cells.items()
     }
-    days = store.days(connection, {n for numbers in released.values() for n in numbers})
+    days = store.days(connection, _every(released))
     return {
         indicator: {n for n in numbers if days[n] >= oldest_day} | {numbers[-1]}
         for indicator, numbers in released.items()
     }
 
 
+def _every(numbers: Mapping[str, list[int]] | Mapping[str, set[int]]) -> set[int]:
+    return {number for found in numbers.values() for number in found}
+
+
+def _all_held(
+    catalogue: Mapping[str, IndicatorInfo], cells: Mapping[str, list[Cell]], cause: Cause
+) -> Decided:
+    account = Account(cause)
+    decisions = []
+    for info in catalogue.values():
+        found = cells.get(info.id, [])
+        decisions.append(hold(info, History(latest=found[-1] if found else None), account))
+    return Decided(decisions, {info: previews.plain(account) for info in catalogue})
+
+
 def _decide(
     info: IndicatorInfo,
     body: SnapshotBody,
-    snapshot: Snapshot,
+    past: Past,
+    as_of: int,
     history: History,
     epoch: int,
     released: int,
 ) -> Decision:
     if quality.personal(info.id, body.gps):
-        return withhold(info, CellState.NOT_SHARED)
+        return withhold(info, CellState.NOT_SHARED, Account(Cause.FEW_GPS))
     if body.states.get(info.id) == REKEYING:
-        return hold(info, history)  # its patients may be there twice
+        # its patients may be there twice
+        return hold(info, history, Account(Cause.REKEYING))
     if info.id in body.states:
-        return withhold(info, CellState.NOT_APPLICABLE)
+        return withhold(info, CellState.NOT_APPLICABLE, Account(Cause.AWAITING_BACKFILL))
     cell = body.cells.get(info.id)
     if cell is None:
-        return hold(info, history)
-    submission = Submission(contributions(body, info.id), cell.version, snapshot.as_of)
+        return hold(info, history, Account(Cause.NOT_COMPUTED))
+    submission = Submission(past.columns(epoch, info.id), cell.version, as_of)
     return release_cell(info, submission, history, epoch=epoch, released=released)
 
 
-def _history(cells: list[Cell], snapshots: list[Contributions]) -> History:
-    return History(tuple(snapshots), cells[-1] if cells else None)
+def _earlier(
+    past: Past,
+    numbers: set[int],
+    inherited: list[tuple[Past, Mapping[str, set[int]]]],
+    indicator: str,
+) -> Earlier:
+    """Own releases, and every sum that could be made of the predecessors' releases."""
+    own = sorted(numbers, reverse=True)
+    sides: list[list[tuple[Past, int] | None]] = [
+        [None, *((before, number) for number in sorted(found.get(indicator, ()), reverse=True))]
+        for before, found in inherited
+    ]
+    # one release of each predecessor, or of some of them: all that a peer can add up
+    unions = [found for sums in product(*sides) if (found := [one for one in sums if one])]
+
+    def snapshots() -> Iterator[Contributed]:
+        for number in own:
+            yield past.columns(number, indicator)
+        for union in unions:
+            yield united(before.columns(number, indicator) for before, number in union)
+
+    epochs = (*own, *(max(number for _, number in union) for union in unions))
+    return Earlier(epochs, snapshots())
 
 
-def _bodies(connection: Connection, practice: str, numbers: set[int]) -> dict[int, SnapshotBody]:
-    """Raises LookupError when a snapshot that was released is gone: without it nothing may move."""
-    found = {}
-    for number in sorted(numbers):
-        snapshot = store.snapshot(connection, practice, number)
-        if snapshot is None:
-            raise LookupError(f"the snapshot of {practice} released at epoch {number} is missing")
-        found[number] = decode_body(snapshot.body)
+def _inherited(
+    connection: Connection, practice: str, oldest_day: int
+) -> list[tuple[Past, Mapping[str, set[int]]]]:
+    found = []
+    for code in successions.predecessors(connection, practice):
+        numbers = retained(connection, store.releases(connection, code), oldest_day)
+        found.append((kept.read(connection, code, _every(numbers)), numbers))
     return found

@@ -23,6 +23,7 @@ log = structlog.get_logger("peerview.share.leader")
 POLL_MS: Final = 100
 """How long one turn waits for snapshots, and so how promptly the rest is looked at."""
 RETRY_S: Final = 1.0
+SERVE_EVERY_S: Final = 1.0
 
 
 class Leader:
@@ -53,7 +54,8 @@ class Leader:
         self._renew_every_s = renew_every_s
         self._monotonic = monotonic
         self._renewed = float("-inf")
-        self._synced: tuple[int, int | None, int | None] | None = None
+        self._served = float("-inf")
+        self._synced: tuple[int, tuple[int, int] | None, int | None] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leader", daemon=True)
         self.problem: str | None = None
@@ -104,8 +106,9 @@ class Leader:
         self._outbox.flush()
         self._scheduler.tick_and_cut()
         self._assembler.take(reader.poll(POLL_MS))
-        self._scheduler.close_and_publish(self._alive, self._lease.guard)
+        self._scheduler.close_and_publish(self._meanwhile, self._lease.guard)
         self._sync_views()
+        self._scheduler.tidy(self._meanwhile, self._lease.guard)
         self._nightly.turn(self._lease.guard)
 
     def _sync_views(self) -> None:
@@ -115,10 +118,20 @@ class Leader:
             return
         epoch = self._published.get()
         # the next moment of change is in it, for time alone can end a grant
-        seen = (compiled.revision, epoch.number if epoch else None, compiled.index.next_change)
+        shown = (epoch.number, epoch.retractions) if epoch else None
+        seen = (compiled.revision, shown, compiled.index.next_change)
         if seen != self._synced:
             self._publisher.sync(compiled, epoch)
             self._synced = seen
+
+    def _meanwhile(self) -> None:
+        """Between practices of a long piece of work: what must not wait for its end, such as the
+        removal of cells after a withdrawal."""
+        self._alive()
+        if self._monotonic() - self._served >= SERVE_EVERY_S:
+            self._outbox.flush()
+            self._sync_views()
+            self._served = self._monotonic()
 
     def _alive(self) -> None:
         """Keep the lease; raises LostLeaseError when it went to another replica."""

@@ -48,11 +48,13 @@ class Scheduler:
         self._looked = 0
         self._ticked: int | None = None
         self._since = 0
+        self._untidy = True
 
     def begin(self) -> None:
         """Called when this replica becomes the leader."""
         self._ticked = None
         self._looked = 0
+        self._untidy = True
         last = self._epochs.last()
         self._since = last.opened_at if last else self._clock()
 
@@ -79,7 +81,13 @@ class Scheduler:
             self._epochs.close(epoch, expected, alive=alive, guard=guard)
             epoch = self._epochs.current()
         if epoch is not None and epoch.closed_at is not None:
-            self._epochs.publish_if_due(epoch, guard)
+            self._untidy |= self._epochs.publish_if_due(epoch, guard)
+
+    def tidy(self, alive: Callable[[], None], guard: Callable[[Connection], None]) -> None:
+        """Once after each publication, and once at the beginning: a crash may have come between."""
+        if self._untidy:
+            self._epochs.tidy(alive, guard)
+            self._untidy = False
 
     def _open(self) -> None:
         try:

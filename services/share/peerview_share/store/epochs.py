@@ -1,16 +1,15 @@
 """Epochs, the snapshots that came for them, and the cells that were decided. Cells never change."""
 
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 
 from peerview_common.snapshots import SnapshotChunk, decode_chunk, encode_chunk
 from peerview_share.disclosure import RULES
 from peerview_share.disclosure.cell import SEAL, Cell, CellState, Released
-from peerview_share.disclosure.release import Decision
-from peerview_share.store import schema
+from peerview_share.disclosure.release import Decision, retracted
+from peerview_share.store import arrived, kept, schema
 from peerview_share.store.database import upsert
 
 
@@ -31,11 +30,21 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
+    """``body`` is that of ``indicator.snapshots``; of a kept one, with the released cells alone."""
+
     practice: str
     cut: int
     as_of: int
     data_through: int
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What is known of a snapshot without opening it."""
+
+    as_of: int
+    data_through: int
 
 
 def insert(
@@ -58,6 +67,13 @@ def insert(
 def last(connection: Connection) -> Epoch | None:
     """The newest epoch, whatever its state."""
     return _one(connection, schema.epochs.c.number > 0)
+
+
+def newest(connection: Connection, limit: int) -> list[Epoch]:
+    table = schema.epochs
+    columns = [table.c[name] for name in Epoch.__slots__]
+    rows = connection.execute(select(*columns).order_by(table.c.number.desc()).limit(limit))
+    return [Epoch(*row) for row in rows]
 
 
 def unpublished(connection: Connection) -> Epoch | None:
@@ -119,16 +135,19 @@ def save_snapshot(connection: Connection, chunk: SnapshotChunk, body: bytes, at:
         "as_of": chunk.as_of,
         "data_through": chunk.data_through,
         "definitions": chunk.definitions,
-        "body": zlib.compress(body),
+        "form": kept.ARRIVED,
+        "body": arrived.zipped(body),
         "received_at": at,
     }
     upsert(connection, schema.snapshots, [row])
-    drop_chunks(connection, chunk.practice, chunk.cut)
+    drop_chunks(connection, chunk.cut, chunk.practice)
 
 
-def drop_chunks(connection: Connection, practice: str, cut: int) -> None:
+def drop_chunks(connection: Connection, cut: int, practice: str | None = None) -> None:
+    """Chunks up to this cut, of one practice or of all."""
     table = schema.snapshot_chunks
-    connection.execute(delete(table).where(table.c.practice == practice, table.c.cut <= cut))
+    query = delete(table).where(table.c.cut <= cut)
+    connection.execute(query if practice is None else query.where(table.c.practice == practice))
 
 
 def submitted(connection: Connection, cut: int) -> frozenset[str]:
@@ -144,14 +163,32 @@ def snapshot(connection: Connection, practice: str, cut: int) -> Snapshot | None
     ).one_or_none()
     if row is None:
         return None
-    return Snapshot(practice, cut, row.as_of, row.data_through, zlib.decompress(row.body))
+    whole = row.form == kept.ARRIVED
+    body = arrived.unzip(row.body) if whole else kept.body(connection, practice, cut, row.body)
+    return Snapshot(practice, cut, row.as_of, row.data_through, body)
 
 
-def keep_snapshots(connection: Connection, practice: str, cuts: Iterable[int]) -> None:
-    """Delete the practice's snapshots of all other cuts."""
+def arrival(connection: Connection, practice: str, cut: int) -> Arrival | None:
     table = schema.snapshots
-    connection.execute(
-        delete(table).where(table.c.practice == practice, table.c.cut.not_in(list(cuts)))
+    row = connection.execute(
+        select(table.c.as_of, table.c.data_through).where(
+            table.c.practice == practice, table.c.cut == cut
+        )
+    ).one_or_none()
+    return None if row is None else Arrival(*row)
+
+
+def untidy(connection: Connection, oldest_day: int) -> list[str]:
+    """Practices with snapshots as they came, or with some from before ``oldest_day``."""
+    table, epochs = schema.snapshots, schema.epochs
+    old = select(epochs.c.number).where(epochs.c.day < oldest_day)
+    return list(
+        connection.execute(
+            select(table.c.practice)
+            .where(or_(table.c.form == kept.ARRIVED, table.c.cut.in_(old)))
+            .distinct()
+            .order_by(table.c.practice)
+        ).scalars()
     )
 
 
@@ -186,6 +223,22 @@ def save_cells(
         connection.execute(schema.cells.insert(), rows)
 
 
+def replace_cells(
+    connection: Connection, epoch: int, decisions: Mapping[str, Iterable[Decision]]
+) -> None:
+    """Of an epoch that is not published yet: what was decided instead, because of a hold."""
+    table = schema.cells
+    for practice, found in decisions.items():
+        connection.execute(
+            delete(table).where(
+                table.c.epoch == epoch,
+                table.c.practice == practice,
+                table.c.indicator.in_([decision.cell.indicator for decision in found]),
+            )
+        )
+    save_cells(connection, epoch, decisions)
+
+
 _COLUMNS = [
     schema.cells.c[name]
     for name in (
@@ -214,28 +267,100 @@ def _cell(
 
 
 def cells(connection: Connection, epoch: int) -> dict[str, dict[str, Cell]]:
-    """``{practice: {indicator: cell}}`` of one epoch."""
+    """``{practice: {indicator: cell}}`` of one epoch; what was retracted since is not shown."""
     table = schema.cells
+    wrong = retractions(connection)
     found: dict[str, dict[str, Cell]] = {}
     for row in connection.execute(
         select(table.c.practice, *_COLUMNS).where(table.c.epoch == epoch)
     ):
         practice, *rest = row
-        found.setdefault(practice, {})[row.indicator] = _cell(*rest)
+        found.setdefault(practice, {})[row.indicator] = _shown(practice, _cell(*rest), wrong)
     return found
 
 
-def releases(connection: Connection, practice: str) -> dict[str, list[Cell]]:
-    """``{indicator: cells}``: everything ever released of a practice, oldest first."""
+def of_practice(connection: Connection, practice: str, epoch: int) -> dict[str, tuple[Cell, bool]]:
+    """``{indicator: (cell, whether it is a release)}`` of one practice, as it was decided."""
     table = schema.cells
+    rows = connection.execute(
+        select(table.c.is_release, *_COLUMNS).where(
+            table.c.practice == practice, table.c.epoch == epoch
+        )
+    )
+    return {row.indicator: (_cell(*row[1:]), row.is_release) for row in rows}
+
+
+def states(connection: Connection, epoch: int) -> dict[str, int]:
+    """How many cells of an epoch are in each state."""
+    table = schema.cells
+    rows = connection.execute(
+        select(table.c.state, func.count().label("count"))
+        .where(table.c.epoch == epoch)
+        .group_by(table.c.state)
+    )
+    return {row.state: row[1] for row in rows}
+
+
+def releases(
+    connection: Connection, practice: str, *, before: int | None = None
+) -> dict[str, list[Cell]]:
+    """``{indicator: cells}``: everything ever released of a practice, oldest first; with
+    ``before``, at earlier epochs alone."""
+    table = schema.cells
+    wrong = retractions(connection, practice)
+    query = select(*_COLUMNS).where(table.c.practice == practice, table.c.is_release)
+    if before is not None:
+        query = query.where(table.c.epoch < before)
     found: dict[str, list[Cell]] = {}
-    for row in connection.execute(
-        select(*_COLUMNS)
-        .where(table.c.practice == practice, table.c.is_release)
-        .order_by(table.c.epoch)
-    ):
-        found.setdefault(row.indicator, []).append(_cell(*row))
+    for row in connection.execute(query.order_by(table.c.epoch)):
+        found.setdefault(row.indicator, []).append(_shown(practice, _cell(*row), wrong))
     return found
+
+
+def _shown(practice: str, cell: Cell, wrong: frozenset[tuple[str, str, int]]) -> Cell:
+    taken_back = cell.epoch is not None and (practice, cell.indicator, cell.epoch) in wrong
+    return retracted(cell) if taken_back else cell
+
+
+def retractions(
+    connection: Connection, practice: str | None = None
+) -> frozenset[tuple[str, str, int]]:
+    """``(practice, indicator, epoch of the release)`` of every release that was taken back."""
+    table = schema.retractions
+    query = select(table.c.practice, table.c.indicator, table.c.epoch)
+    if practice is not None:
+        query = query.where(table.c.practice == practice)
+    return frozenset((row.practice, row.indicator, row.epoch) for row in connection.execute(query))
+
+
+def count_retractions(connection: Connection) -> int:
+    """It grows with each of them: what was read before may be shown no more."""
+    return connection.execute(select(func.count()).select_from(schema.retractions)).scalar_one()
+
+
+def retract(
+    connection: Connection,
+    practice: str,
+    indicators: Iterable[str],
+    epoch: int,
+    *,
+    at: int,
+    by: str,
+    reason: str,
+) -> None:
+    """Take releases back. Their snapshots stay in the gate; doing it again changes nothing."""
+    rows = [
+        {
+            "practice": practice,
+            "indicator": indicator,
+            "epoch": epoch,
+            "at": at,
+            "by": by,
+            "reason": reason,
+        }
+        for indicator in indicators
+    ]
+    upsert(connection, schema.retractions, rows)
 
 
 def days(connection: Connection, numbers: Iterable[int]) -> dict[int, int]:
@@ -249,3 +374,21 @@ def days(connection: Connection, numbers: Iterable[int]) -> dict[int, int]:
 
 def next_number(connection: Connection) -> int:
     return int(connection.execute(select(func.max(schema.epochs.c.number))).scalar() or 0) + 1
+
+
+def confirmed(connection: Connection, practice: str) -> dict[str, list[tuple[int, Released]]]:
+    """``{indicator: (epoch, figure)}`` that jumped and that the practice confirmed."""
+    table = schema.holds
+    rows = connection.execute(
+        select(table).where(
+            table.c.practice == practice,
+            table.c.kind == "jump",
+            table.c.ended_at.is_not(None),
+            table.c.value.is_not(None),
+        )
+    )
+    found: dict[str, list[tuple[int, Released]]] = {}
+    for row in rows:
+        figure = Released(row.numerator, row.denominator, row.value, SEAL)
+        found.setdefault(row.indicator, []).append((row.epoch, figure))
+    return found
