@@ -3,62 +3,48 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Cookie, FastAPI, Form, Header, Query
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi import APIRouter, FastAPI, Form, Query, Request
+from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from peerview_common.problem import Problem
 from peerview_common.settings import Mode
-from peerview_share.api.callers import READ, OdsHeader, ShareParts, practice_of
+from peerview_share.api.callers import ShareParts
 from peerview_share.api.networks import note, visible
 from peerview_share.api.practices import objected_sentence
 from peerview_share.service import Share
-from peerview_share.web import model, session, words
-
-router = APIRouter(include_in_schema=False)
-_templates = Environment(
-    loader=PackageLoader("peerview_share.web"),
-    autoescape=select_autoescape(default=True, default_for_string=True),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
+from peerview_share.web import (
+    agreement_acts,
+    agreement_pages,
+    disclosure_page,
+    draft_pages,
+    model,
+    session,
+    words,
 )
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+from peerview_share.web.rendering import html
+from peerview_share.web.routes import PageRoute
+from peerview_share.web.visitor import Looking, Visitor, demo_practices, names
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 
 def install(app: FastAPI) -> None:
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    # what is written out comes before what any name fits
+    for part in (draft_pages, agreement_pages, agreement_acts, disclosure_page):
+        app.include_router(part.router)
     app.include_router(router)
 
 
 @router.get("/")
 def page(
+    request: Request,
     share: ShareParts,
-    authorization: Annotated[str | None, Header()] = None,
-    ods: OdsHeader = None,
-    peerview_demo: Annotated[str | None, Cookie()] = None,
+    visitor: Looking,
     network: Annotated[str | None, Query(max_length=64)] = None,
 ) -> Response:
-    demo = share.settings.mode is Mode.DEMO
-    if demo and authorization is None:
-        practices = _practices(share)
-        chosen = session.chosen(peerview_demo, share.session_key)
-        own = chosen if chosen in practices else next(iter(practices), None)
-        reader = "demo session"
-    else:
-        principal = share.verifier.principal(authorization)
-        principal.require_scope(READ)
-        own, reader, practices = practice_of(principal, ods), principal.subject, {}
-    if own is None:
-        return _html("empty.html", demo=demo, share=share)
-    return _html("practice.html", **_content(share, own, reader, network, practices))
+    return html(request, share, "practice.html", **_content(share, visitor, network))
 
 
 @router.post("/demo/practice")
@@ -66,7 +52,7 @@ def choose(share: ShareParts, practice: Annotated[str, Form(max_length=10)]) -> 
     """Choose a practice. Demo mode only: elsewhere a person signs in."""
     if share.settings.mode is not Mode.DEMO:
         raise Problem(404, "not-found", "there is no demo here")
-    if practice not in _practices(share):
+    if practice not in demo_practices(share):
         raise Problem(404, "not-found", "there is no such practice in the demo")
     answer = RedirectResponse("/", status_code=303)
     answer.set_cookie(
@@ -79,42 +65,27 @@ def choose(share: ShareParts, practice: Annotated[str, Form(max_length=10)]) -> 
     return answer
 
 
-def _names(share: Share) -> dict[str, str]:
-    """Practices' names, as agreements give them."""
-    with_names = share.agreements.get().records
-    return {party.ods: party.name for record in with_names for party in record.parties}
-
-
-def _practices(share: Share) -> dict[str, str]:
-    """All practices of the demo, by code."""
-    names = _names(share)
-    return {ods: names.get(ods, ods) for ods in sorted(share.figures.practices() | names.keys())}
-
-
-def _content(
-    share: Share, own: str, reader: str, network: str | None, practices: dict[str, str]
-) -> dict[str, Any]:
+def _content(share: Share, visitor: Visitor, network: str | None) -> dict[str, Any]:
+    own = visitor.own
     compiled = share.agreements.get()
     networks = compiled.index.networks_of(own)
     shown = network if network in networks else next(iter(networks), None)
     epoch, cells = visible(share, shown, own) if shown is not None else (None, [])
-    note(share, cells, own, reader, "page")
+    note(share, cells, own, visitor.reader, "page")
     values = share.figures.of(own)
-    names = _names(share)
+    known = names(share)
     titles = {
         record.document.network.id: record.document.network.name or record.document.network.id
         for record in compiled.records
     }
     now = share.clock()
     through = max((words.iso_to_millis(v.data_through) for v in values.values()), default=None)
-    found = model.sections(share.catalogue, values, epoch, cells, own=own, names=names)
-    settings = share.settings
+    found = model.sections(share.catalogue, values, epoch, cells, own=own, names=known)
     return {
-        "demo": settings.mode is Mode.DEMO,
-        "share": share,
-        "practices": practices,
+        "section": "figures",
+        "practices": visitor.practices,
         "own": own,
-        "name": names.get(own, own),
+        "name": known.get(own, own),
         "networks": [(key, titles[key]) for key in networks],
         "network": shown,
         "network_name": titles.get(shown or "", ""),
@@ -132,15 +103,3 @@ def _content(
             (words.state_word(name), text) for name, text in words.STATE_MEANINGS.items()
         ],
     }  # fmt: skip
-
-
-def _html(template: str, **content: Any) -> HTMLResponse:
-    share: Share = content.pop("share")
-    text = _templates.get_template(template).render(
-        **content,
-        calendar=share.calendar.words(),
-        shortened=share.calendar.shortened or share.settings.lag_days < 1,
-        lag_days=share.settings.lag_days,
-        fixed_day=share.settings.clock_day,
-    )
-    return HTMLResponse(text, headers=HEADERS)

@@ -1,6 +1,6 @@
 """Figures, days and states as people read them. Pure."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from peerview_common.catalogue import Direction, IndicatorInfo, Kind
@@ -70,6 +70,22 @@ def moment(millis: int) -> str:
     """1 April 2026, 14:05"""
     found = from_millis(millis).astimezone(LONDON)
     return f"{found.day} {found:%B %Y, %H:%M}"
+
+
+def date_at(millis: int) -> date:
+    """The day in Europe/London."""
+    return from_millis(millis).astimezone(LONDON).date()
+
+
+def band(value: float, info: IndicatorInfo) -> str:
+    """In which of the four fixed bands a figure lies: from 60% to under 75%"""
+    edges = [shown(edge, info) for edge in info.bands]
+    place = sum(value >= edge for edge in info.bands)
+    if place == 0:
+        return f"under {edges[0]}"
+    if place == len(edges):
+        return f"of {edges[-1]} or more"
+    return f"from {edges[place - 1]} to under {edges[place]}"
 
 
 def ago(millis: int, now: int) -> str:

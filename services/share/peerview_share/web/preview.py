@@ -1,0 +1,141 @@
+"""What each viewer would see of a practice if an agreement were in force: from its own cells alone.
+
+Made by the same functions as what peers read. Other practices' cells do not come in.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from peerview_common.catalogue import IndicatorInfo
+from peerview_share.agreements.index import compile_index
+from peerview_share.agreements.level import Level
+from peerview_share.agreements.life import AgreementRecord
+from peerview_share.delivery.views import EpochCells, named_cells
+from peerview_share.disclosure.cell import Cell
+from peerview_share.web import words
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One indicator of the practice, as one viewer would get it."""
+
+    info: IndicatorInfo
+    level: Level
+    figure: str | None
+    """Of a cell seen by name."""
+    counts: str
+    state: str
+    agreement: str | None
+    """Which agreement would allow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    ods: str
+    name: str
+    indicators: tuple[Shown, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AtLevel:
+    """One indicator of the practice, as it would look at each level."""
+
+    info: IndicatorInfo
+    named: str
+    anonymous: str
+    distribution: str
+
+
+def in_force(record: AgreementRecord, now: int) -> AgreementRecord:
+    """The same agreement, as if everybody had signed and its first day had come."""
+    parties = tuple(
+        party
+        if party.withdrawn_at is not None
+        else replace(party, signed_at=party.signed_at or now, suspended_at=None)
+        for party in record.parties
+    )
+    today = min(record.document.valid_from, words.date_at(now))
+    document = record.document.model_copy(update={"valid_from": today, "valid_to": None})
+    return replace(record, document=document, parties=parties)
+
+
+def viewers(
+    records: Iterable[AgreementRecord],
+    record: AgreementRecord,
+    epoch: EpochCells | None,
+    catalogue: Mapping[str, IndicatorInfo],
+    *,
+    own: str,
+    now: int,
+) -> list[Viewer]:
+    """Every other party, with the practice's indicators as it would see them in this network, by
+    this agreement and by the others that are in force."""
+    others = [each for each in records if each.document.id != record.document.id]
+    index = compile_index([*others, in_force(record, now)], now)
+    network = record.document.network.id
+    listed = [info for info in catalogue.values() if info.id in record.document.indicators]
+    found = []
+    for party in record.remaining:
+        if party.ods == own:
+            continue
+        cells = {}
+        if epoch is not None:
+            alone = EpochCells(
+                epoch.number, epoch.day, epoch.published_at, {own: epoch.cells.get(own, {})}
+            )
+            seen = named_cells(index, alone, catalogue, network=network, viewer=party.ods, now=now)
+            cells = {item.cell.indicator: item.cell for item in seen if item.subject == own}
+        rows = []
+        for info in listed:
+            grant = index.look_up(network, party.ods, own, info.id, now)
+            rows.append(
+                _shown(
+                    info,
+                    Level.NONE if grant is None else grant.level,
+                    cells.get(info.id),
+                    None if grant is None else grant.agreement,
+                )
+            )
+        found.append(Viewer(party.ods, party.name, tuple(rows)))
+    return found
+
+
+def at_each_level(
+    epoch: EpochCells, catalogue: Mapping[str, IndicatorInfo], indicators: Iterable[str], own: str
+) -> list[AtLevel]:
+    """What the practice's own cells of a release are at each level."""
+    wanted = set(indicators)
+    found = []
+    for info in catalogue.values():
+        if info.id not in wanted:
+            continue
+        cell = epoch.of(own, info.id)
+        figure = cell.figure
+        if figure is None:
+            alone = f"nothing ({words.state(cell)})"
+            found.append(AtLevel(info, words.state(cell), alone, alone))
+            continue
+        counts = words.counts(figure.numerator, figure.denominator, info)
+        named = f"{words.shown(figure.value, info)}, {counts}, {words.state(cell)}"
+        band = words.band(figure.value, info)
+        found.append(
+            AtLevel(
+                info,
+                named,
+                f"one of the practices {band}, if there are enough",
+                "one of the figures behind the median, if there are enough",
+            )
+        )
+    return found
+
+
+def _shown(info: IndicatorInfo, level: Level, cell: Cell | None, agreement: str | None) -> Shown:
+    figure = None if cell is None else cell.figure
+    return Shown(
+        info,
+        level,
+        None if figure is None else words.shown(figure.value, info),
+        "" if figure is None else words.counts(figure.numerator, figure.denominator, info),
+        "" if cell is None else words.state(cell),
+        agreement,
+    )

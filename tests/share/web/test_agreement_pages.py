@@ -1,0 +1,441 @@
+"""Pages of agreements, without a browser: what they take, refuse and say."""
+
+import re
+
+import pytest
+from fastapi.testclient import TestClient
+
+from peerview_common.settings import Mode
+from peerview_share.api.app import create_app
+from peerview_share.web import session
+from tests.share.support import document, live_value, patients
+
+A, B, C = "A99001", "A99002", "A99003"
+
+
+class Person:
+    """Somebody with a browser of their own in the demo, at one practice."""
+
+    def __init__(self, world, practice):
+        self.client = TestClient(world.client.app, follow_redirects=False)
+        chosen = session.sign(practice, world.share.session_key)
+        self.client.cookies.set(session.COOKIE, chosen)
+
+    def get(self, path):
+        return self.client.get(path)
+
+    def post(self, path, **data):
+        """With the token that any page gives to its forms."""
+        if "peerview_form" not in self.client.cookies:
+            self.get("/agreements")
+        token = self.client.cookies["peerview_form"]
+        return self.client.post(path, data={"form_token": token} | data)
+
+
+def text_of(answer):
+    plain = re.sub(r"<[^>]+>", " ", answer.text)
+    return re.sub(r"\s+", " ", plain.replace("\u00a0", " "))
+
+
+@pytest.fixture
+def proposed(world):
+    """A draft that nobody has signed, and the hash of its terms."""
+    found = world.client.post(
+        "/v1/agreements", json=document(A, B, C), headers=world.issuer.headers(A)
+    )
+    world.hash = found.json()["termsHash"]
+    return world
+
+
+def sign(world, practice, **changed):
+    data = {"version": "1", "terms_hash": world.hash, "hash_start": world.hash[:8]}
+    data |= {"confirmed": "yes"} | changed
+    return Person(world, practice).post("/agreements/north-learning/sign", **data)
+
+
+def status(world):
+    answer = world.client.get("/v1/agreements/north-learning", headers=world.issuer.headers(A))
+    return answer.json()["status"]
+
+
+def test_the_list_says_what_is_to_do(proposed):
+    text = text_of(Person(proposed, B).get("/agreements"))
+    assert "Learning together North network 1 draft : not all parties have signed" in text
+    assert "Read and sign version 1" in text
+    assert sign(proposed, B).status_code == 303
+    assert "Read and sign version 1" not in text_of(Person(proposed, B).get("/agreements"))
+
+
+def test_an_agreement_of_others_is_not_there(proposed):
+    proposed.share.figures.put(live_value("A99009"))
+    stranger = Person(proposed, "A99009")
+    assert "party of no agreement" in text_of(stranger.get("/agreements"))
+    for path in ("", "/sign", "/withdraw", "/preview", "/changes?from=1&to=1", "/next-version"):
+        known = stranger.get(f"/agreements/north-learning{path}")
+        unknown = stranger.get(f"/agreements/no-such{path}")
+        assert (known.status_code, unknown.status_code) == (404, 404), path
+        assert text_of(known) == text_of(unknown)
+    answer = stranger.post("/agreements/north-learning/withdraw", confirmed="yes")
+    assert answer.status_code == 404
+
+
+def test_signing_binds_exactly_what_was_shown(proposed):
+    for practice in (A, B, C):
+        assert status(proposed) == "draft"
+        answer = sign(proposed, practice)
+        assert answer.status_code == 303
+        page = Person(proposed, practice).get(answer.headers["location"])
+        assert "You have signed for your practice" in page.text
+    assert status(proposed) == "active"
+    text = text_of(Person(proposed, C).get("/agreements/north-learning"))
+    assert "by Visitor of the demonstration" in text
+
+
+UNCONFIRMED = [
+    ({"hash_start": ""}, "Enter the first 8 characters of the SHA-256"),
+    ({"hash_start": "0000000"}, "Enter the first 8 characters of the SHA-256"),
+    ({"hash_start": "zzzzzzzz"}, "Enter the first 8 characters of the SHA-256"),
+    ({"confirmed": ""}, "Confirm that you have read the terms"),
+    (
+        {"terms_hash": "0" * 64, "hash_start": "00000000"},
+        "The hash is not that of this version",
+    ),
+]
+
+
+def test_a_signature_that_is_not_confirmed_is_none(proposed):
+    for changed, told in UNCONFIRMED:
+        answer = sign(proposed, B, **changed)
+        assert answer.status_code == 422, changed
+        assert text_of(answer).count(told) == 2, "in the summary, and beside the field"
+    found = proposed.client.get(
+        "/v1/agreements/north-learning", headers=proposed.issuer.headers(A)
+    ).json()
+    assert found["signatures"] == []
+
+
+def test_suspending_and_resuming_ask_first(proposed):
+    for practice in (A, B, C):
+        sign(proposed, practice)
+    person = Person(proposed, B)
+    assert "Nobody sees anybody" in text_of(person.get("/agreements/north-learning/suspend"))
+    answer = person.post("/agreements/north-learning/suspend")
+    assert answer.status_code == 422
+    assert "Confirm it first" in answer.text
+    assert status(proposed) == "active"
+    answer = person.post("/agreements/north-learning/suspend", confirmed="yes")
+    assert answer.headers["location"] == "/agreements/north-learning?done=suspended"
+    assert status(proposed) == "suspended"
+    other = Person(proposed, C)
+    assert "cannot do this now" in text_of(other.get("/agreements/north-learning/resume"))
+    assert other.post("/agreements/north-learning/resume", confirmed="yes").status_code == 422
+    assert status(proposed) == "suspended"
+    assert person.post("/agreements/north-learning/resume", confirmed="yes").status_code == 303
+    assert status(proposed) == "active"
+
+
+def test_withdrawing_is_final_and_says_so(proposed):
+    for practice in (A, B, C):
+        sign(proposed, practice)
+    person = Person(proposed, B)
+    page = person.get("/agreements/north-learning/withdraw")
+    assert "This is final" in page.text
+    answer = person.post("/agreements/north-learning/withdraw", confirmed="yes")
+    assert answer.status_code == 303
+    text = text_of(person.get("/agreements/north-learning"))
+    assert "withdrew 21 September 2026" in text
+    assert (
+        'href="/agreements/north-learning/withdraw"'
+        not in person.get("/agreements/north-learning").text
+    )
+
+
+FORMS = (
+    "/agreements/new",
+    "/agreements/north-learning/next-version",
+    "/agreements/north-learning/sign",
+    "/agreements/north-learning/withdraw",
+)
+
+
+def test_forms_of_other_sites_do_nothing(proposed):
+    person = Person(proposed, B)
+    person.get("/agreements")
+    token = person.client.cookies["peerview_form"]
+    data = {"confirmed": "yes", "form_token": token}
+    wrongs = (
+        ({"form_token": ""}, {}),
+        ({"form_token": "x" * 43}, {}),
+        ({"form_token": "é" * 43}, {}),
+        ({}, {"Origin": "https://bad.example"}),
+        ({}, {"Origin": "null"}),
+        ({}, {"Sec-Fetch-Site": "cross-site"}),
+        ({}, {"Sec-Fetch-Site": "same-site"}),
+    )
+    for path in FORMS:
+        for wrong, headers in wrongs:
+            answer = person.client.post(path, data=data | wrong, headers=headers)
+            assert answer.status_code == 403, (path, wrong, headers)
+    del person.client.cookies["peerview_form"]
+    for path in FORMS:
+        assert person.client.post(path, data=data).status_code == 403, path
+    assert status(proposed) == "draft"
+
+
+def test_a_form_that_is_too_long_is_refused(proposed):
+    answer = Person(proposed, B).post("/agreements/new", title="x" * 600_000)
+    assert answer.status_code == 413
+
+
+def test_in_production_only_a_signatory_acts(proposed):
+    production = proposed.share.settings.model_copy(update={"mode": Mode.PRODUCTION})
+    object.__setattr__(proposed.share, "settings", production)
+    client = TestClient(create_app(proposed.share), base_url="https://testserver")
+    assert client.get("/agreements").status_code == 401
+    assert client.get("/disclosures").status_code == 401
+    cookie = "__Host-peerview_form"
+
+    def post(path, roles, **data):
+        headers = proposed.issuer.headers(B, roles=roles)
+        client.cookies.clear()
+        page = client.get("/agreements", headers=headers)
+        assert "Secure" in page.headers["set-cookie"]
+        assert "HttpOnly" in page.headers["set-cookie"]
+        data["form_token"] = client.cookies[cookie]
+        return client.post(path, data=data, headers=headers, follow_redirects=False)
+
+    data = {"version": "1", "terms_hash": proposed.hash, "hash_start": proposed.hash[:8]}
+    path = "/agreements/north-learning/sign"
+    assert post(path, ("clinical",), **data, confirmed="yes").status_code == 403
+    assert post(path, ("signatory",), **data, confirmed="yes").status_code == 303
+    found = proposed.client.get(
+        "/v1/agreements/north-learning", headers=proposed.issuer.headers(A)
+    ).json()
+    assert [(x["practice"], x["signatory"]) for x in found["signatures"]] == [(B, "dr-jones")]
+
+
+def test_versions_are_compared_place_by_place(proposed):
+    for practice in (A, B, C):
+        sign(proposed, practice)
+    second = document(A, B, C, version=2, supersedes=1, title="Learning more")
+    second["dataItems"] = [{"indicatorId": "bp-htn-u80"}, {"indicatorId": "upc"}]
+    answer = proposed.client.post("/v1/agreements", json=second, headers=proposed.issuer.headers(B))
+    assert answer.status_code == 201, answer.text
+    person = Person(proposed, A)
+    text = text_of(person.get("/agreements/north-learning/changes?from=1&to=2"))
+    assert "title Learning together Learning more" in text
+    assert "dataItems.dna.indicatorId dna not there" in text
+    assert "dataItems.upc.indicatorId not there upc" in text
+    assert "purposes" not in text
+    page = text_of(person.get("/agreements/north-learning"))
+    assert "Version 1 (active)" in page
+    assert person.get("/agreements/north-learning/changes?from=1&to=3").status_code == 404
+
+
+def draft(**changed):
+    data = {
+        "id": "south-learning",
+        "title": "South",
+        "network-id": "south",
+        "network-name": "South <network>",
+        "network-type": "pcn",
+        "party-0-ods": A,
+        "party-0-name": "Harbour & Sons",
+        "party-4-ods": B.lower(),
+        "party-4-name": "Brook",
+        "purposes": ["quality-improvement", "peer-review"],
+        "prohibitedUses": ["research"],
+        "items": ["dna", "upc"],
+        "mode": "anonymous",
+        "mode-dna": "named",
+        "reciprocal": "yes",
+        "minPeers": "2",
+        "validFrom": "2026-10-01",
+        "noticeDays": "30",
+        "contact-name": "A. Person",
+    }
+    return {key: value for key, value in (data | changed).items() if value is not None}
+
+
+def test_a_draft_is_checked_then_proposed(world):
+    world.share.figures.put(live_value(A))
+    person = Person(world, A)
+    assert "Draft an agreement" in person.get("/agreements/new").text
+    answer = person.post("/agreements/new", **draft(do="check"))
+    assert answer.status_code == 200, text_of(answer)
+    assert "Nothing is wrong with it" in answer.text
+    assert "South &lt;network&gt;" in answer.text
+    shown = re.search(r'<code class="hash">([0-9a-f]{64})</code>', answer.text)[1]
+    headers = world.issuer.headers(A)
+    assert world.client.get("/v1/agreements/south-learning", headers=headers).status_code == 404
+    answer = person.post("/agreements/new", **draft(do="propose"))
+    assert answer.status_code == 303
+    found = world.client.get("/v1/agreements/south-learning", headers=headers).json()
+    assert found["termsHash"] == shown, "what was checked is what is signed"
+    said = found["agreement"]
+    assert [p["odsCode"] for p in said["parties"]] == [A, B]
+    assert said["peerIdentification"] == {
+        "mode": "anonymous",
+        "perIndicator": {"dna": "named"},
+        "reciprocal": True,
+        "minPeers": 2,
+    }
+    assert said["purposes"] == ["quality-improvement", "peer-review"]
+    assert said["withdrawal"]["noticeDays"] == 30
+    assert said["validTo"] is None
+
+
+FAULTS = [
+    ({"id": "Not An Id"}, "id"),
+    ({"title": ""}, "title"),
+    ({"network-id": "?"}, "network-id"),
+    ({"party-4-ods": "?"}, "party-4-ods"),
+    ({"party-4-name": ""}, "party-4-name"),
+    ({"party-4-ods": A}, "parties"),
+    ({"party-4-ods": "", "party-4-name": ""}, "parties"),
+    ({"purposes": []}, "purposes"),
+    ({"items": []}, "items"),
+    ({"mode": "loudly"}, "mode"),
+    ({"mode-dna": "loudly"}, "mode-dna"),
+    ({"minPeers": "many"}, "minPeers"),
+    ({"minPeers": "-1"}, "minPeers"),
+    ({"validFrom": ""}, "validFrom"),
+    ({"validFrom": "31.3.2026"}, "validFrom"),
+    ({"validTo": "2026-09-01"}, "validTo"),
+    ({"noticeDays": "400"}, "noticeDays"),
+    ({"contact-name": "", "contact-email": "a@example.org"}, "contact-name"),
+    ({"party-0-ods": C}, "parties"),
+]
+
+
+def test_what_is_wrong_is_said_beside_its_field(world):
+    world.share.figures.put(live_value(A))
+    person = Person(world, A)
+    for changed, field in FAULTS:
+        answer = person.post("/agreements/new", **draft(do="propose", **changed))
+        assert answer.status_code == 422, changed
+        assert f'<p class="error" id="{field}-error">' in answer.text, changed
+        assert f'<a href="#{field}">' in answer.text, changed
+        (described,) = re.findall(rf'<(?:input|select|fieldset) id="{field}"[^>]*>', answer.text)
+        assert f"{field}-error" in described, changed
+        assert 'aria-invalid="true"' in described, changed
+        assert 'value="South"' in answer.text or changed.get("title") == "", changed
+
+
+def test_more_rows_keep_what_was_typed(world):
+    world.share.figures.put(live_value(A))
+    answer = Person(world, A).post("/agreements/new", **draft(do="rows", title="Kept"))
+    assert answer.status_code == 200
+    assert 'value="Kept"' in answer.text
+    assert 'id="party-13-ods"' in answer.text
+    assert 'id="party-14-ods"' not in answer.text
+
+
+def test_the_next_version_keeps_what_the_form_does_not_have(proposed):
+    for practice in (A, B, C):
+        sign(proposed, practice)
+    person = Person(proposed, A)
+    page = person.get("/agreements/north-learning/next-version").text
+    assert 'value="Learning together"' in page
+    assert 'id="item-dna" name="items" value="dna" checked' in page
+    data = {"title": "Learning more", "network-id": "north", "network-type": "pcn"}
+    data |= {"network-name": "North network", "mode": "named", "reciprocal": "yes"}
+    for row, practice in enumerate((A, B, C)):
+        data |= {f"party-{row}-ods": practice, f"party-{row}-name": f"Practice {practice}"}
+    data |= {"purposes": "quality-improvement", "items": ["dna"], "validFrom": "2026-01-01"}
+    data |= {"minPeers": "0", "noticeDays": "0"}
+    path = "/agreements/north-learning/next-version"
+    answer = person.post(path, **data, do="check")
+    assert answer.status_code == 200, text_of(answer)
+    assert "title Learning together Learning more" in text_of(answer)
+    assert person.post(path, **data, do="propose").status_code == 303
+    headers = proposed.issuer.headers(A)
+    found = proposed.client.get("/v1/agreements/north-learning", headers=headers).json()
+    assert (found["agreement"]["version"], found["agreement"]["supersedes"]) == (2, 1)
+    assert found["agreement"]["lawfulBasis"]["art6"] == "6(1)(e)"
+    first = proposed.client.get("/v1/agreements/north-learning?version=1", headers=headers)
+    assert first.json()["status"] == "active"
+
+
+def test_the_preview_is_what_each_viewer_then_sees(world):
+    """What the page of a draft says is what REST gives the viewers once it is in force."""
+    text = document(A, B, C, peerIdentification={"mode": "named", "perIndicator": {"dna": "none"}})
+    answer = world.client.post("/v1/agreements", json=text, headers=world.issuer.headers(A))
+    cells = {
+        A: {"bp-htn-u80": patients(640, 1024), "dna": patients(20, 400)},
+        B: {"bp-htn-u80": patients(321, 1000)},
+        C: {"bp-htn-u80": patients(555, 1000)},
+    }
+    world.release(cells)
+    page = Person(world, A).get("/agreements/north-learning/preview")
+    for viewer in (B, C):
+        said = page.text.split(f'id="viewer-{viewer}"')[1].split("</section>")[0]
+        said = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", said))
+        assert "by name 62% 640 of 1,025 patients released" in said, viewer
+        assert "not at all –" in said, viewer
+    assert "32%" not in page.text, "others' figures are not in it"
+    assert "55%" not in page.text
+    levels = text_of(page).split("Your figures at each level")[1]
+    assert "one of the practices" in levels
+    for practice in (A, B, C):
+        world.sign("north-learning", practice, answer.json()["termsHash"])
+    for viewer in (B, C):
+        found = world.peers(viewer).json()["cells"]
+        (cell,) = [x for x in found if x["subject"] == A and x["indicator"] == "bp-htn-u80"]
+        assert (cell["value"], cell["numerator"], cell["denominator"]) == (62.4, 640, 1025)
+        assert not [x for x in found if x["indicator"] == "dna" and x["state"] == "value"]
+
+
+def test_the_preview_counts_limits_and_withdrawals(proposed):
+    for practice in (A, B, C):
+        sign(proposed, practice)
+    limits = {"mode": "named", "perIndicator": {"dna": "none"}}
+    url = "/v1/agreements/north-learning/limits"
+    proposed.client.put(url, json=limits, headers=proposed.issuer.headers(A))
+    proposed.act("north-learning", C, "withdraw")
+    text = text_of(Person(proposed, A).get("/agreements/north-learning/preview"))
+    assert "Practice A99002" in text
+    assert "Practice A99003" not in text
+    assert text.count("not at all") == 1
+
+
+def test_own_disclosures_with_filter_pages_and_csv(proposed):
+    for practice in (A, B, C):
+        sign(proposed, practice)
+    proposed.release({A: {"dna": patients(20, 400)}, B: {"dna": patients(40, 400)}})
+    for _ in range(51):
+        proposed.peers(A, path="/dna")
+    proposed.clock.pass_days(1)
+    proposed.peers(C, path="/dna")
+    person = Person(proposed, B)
+    page = person.get("/disclosures").text
+    assert page.count('<th scope="row">') == 50
+    assert "Practice A99003" in page
+    older = re.search(r'href="(/disclosures\?[^"]*before=[^"]*)"', page)[1].replace("&amp;", "&")
+    assert person.get(older).text.count('<th scope="row">') == 2
+    assert person.get("/disclosures?viewer=a99003").text.count('<th scope="row">') == 1
+    assert "Nobody has looked" in person.get("/disclosures?to=2026-09-20").text
+    csv = person.get("/disclosures.csv?from=2026-09-22")
+    assert csv.headers["content-type"].startswith("text/csv")
+    assert len(csv.text.splitlines()) == 2
+    assert "peerIdentification.mode" in csv.text
+    for query, field in (
+        ("from=soon", "from"),
+        ("from=2026-09-22&to=2026-09-21", "to"),
+        ("viewer=%25", "viewer"),
+        ("indicator=x", "indicator"),
+    ):
+        answer = person.get(f"/disclosures?{query}")
+        assert answer.status_code == 422
+        assert f'id="{field}-error"' in answer.text
+        assert person.get(f"/disclosures.csv?{query}").status_code == 400
+
+
+def test_looking_at_ones_own_pages_discloses_nothing(proposed):
+    proposed.release({A: {"dna": patients(20, 400)}})
+    for path in ("", "/north-learning", "/north-learning/preview", "/new"):
+        assert Person(proposed, A).get(f"/agreements{path}").status_code == 200
+    for practice in (A, B, C):
+        url = f"/v1/practices/{practice}/disclosures"
+        answer = proposed.client.get(url, headers=proposed.issuer.headers(practice))
+        assert answer.json()["disclosures"] == []
