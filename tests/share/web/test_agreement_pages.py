@@ -291,7 +291,7 @@ FAULTS = [
     ({"network-id": "?"}, "network-id"),
     ({"party-4-ods": "?"}, "party-4-ods"),
     ({"party-4-name": ""}, "party-4-name"),
-    ({"party-4-ods": A}, "parties"),
+    ({"party-4-ods": A}, "party-4-ods"),
     ({"party-4-ods": "", "party-4-name": ""}, "parties"),
     ({"purposes": []}, "purposes"),
     ({"items": []}, "items"),
@@ -439,3 +439,85 @@ def test_looking_at_ones_own_pages_discloses_nothing(proposed):
         url = f"/v1/practices/{practice}/disclosures"
         answer = proposed.client.get(url, headers=proposed.issuer.headers(practice))
         assert answer.json()["disclosures"] == []
+
+
+D = "A99004"
+
+
+def test_a_practice_joins_by_the_address_that_a_party_gives_it(proposed):
+    for practice in (A, B, C):
+        sign(proposed, practice)
+    proposed.share.figures.put(live_value(D))
+    path = re.search(
+        r"<code>(/agreements/\S+)</code>",
+        Person(proposed, A).get("/agreements/north-learning").text,
+    )[1].replace("&amp;", "&")
+    stranger = Person(proposed, D)
+    assert "How practices are identified" in stranger.get(path).text
+    assert Person(proposed, D).get(path.replace(proposed.hash, "0" * 64)).status_code == 404
+    data = {"version": "1", "terms_hash": proposed.hash, "confirmed": "yes"}
+    data |= {"party_name": "Dale Surgery"}
+    answer = stranger.post("/agreements/north-learning/join", **data, hash_start="00")
+    assert answer.status_code == 422
+    answer = stranger.post("/agreements/north-learning/join", **data, hash_start=proposed.hash[:8])
+    assert answer.status_code == 303, text_of(answer)
+    assert "You have signed, and asked to join" in stranger.get(answer.headers["location"]).text
+    assert "1 practice asks to join" in Person(proposed, A).get("/agreements").text
+
+    where = "/agreements/north-learning/admit"
+    assert "nothing for your practice to decide" in stranger.get(f"{where}?practice={D}").text
+    assert stranger.post(where, practice=D, confirmed="yes").status_code == 404
+    for practice in (A, B, C):
+        person = Person(proposed, practice)
+        assert "Dale Surgery (A99004)" in text_of(person.get(f"{where}?practice={D}"))
+        assert person.post(where, practice=D).status_code == 422, "it is confirmed first"
+        assert person.post(where, practice=D, confirmed="yes").status_code == 303
+    text = text_of(Person(proposed, D).get("/agreements/north-learning"))
+    assert "Dale Surgery A99004 you controller 21 September 2026" in text
+    assert Person(proposed, A).get(f"{where}?practice={D}").status_code == 404
+
+
+def test_a_draft_is_changed_by_its_parties_until_all_have_signed(proposed):
+    sign(proposed, B)
+    person = Person(proposed, A)
+    page = person.get("/agreements/north-learning/edit")
+    assert 'action="/agreements/north-learning/edit"' in page.text
+    data = draft(title="Learning better", items=["dna"], do="propose") | {"network-id": "north"}
+    data |= {"party-1-ods": C, "party-1-name": "Third"}
+    answer = person.post("/agreements/north-learning/edit", **data)
+    assert answer.status_code == 303, text_of(answer)
+    text = text_of(person.get("/agreements/north-learning"))
+    assert "Learning better version 1 draft" in text
+    assert "Brook A99002 controller not yet" in text, "who signed other terms signs again"
+    headers = proposed.issuer.headers(A)
+    found = proposed.client.get("/v1/agreements/north-learning", headers=headers).json()
+    proposed.hash = found["termsHash"]
+    for practice in (A, B, C):
+        assert sign(proposed, practice).status_code == 303
+    assert person.get("/agreements/north-learning/edit").status_code == 409
+    assert person.post("/agreements/north-learning/edit", **data).status_code == 409
+
+
+def test_what_a_version_changes_is_said_in_words(proposed):
+    for practice in (A, B, C):
+        sign(proposed, practice)
+    second = document(A, B, C, version=2, supersedes=1)
+    second["dataItems"] = [{"indicatorId": "bp-htn-u80"}]
+    proposed.client.post("/v1/agreements", json=second, headers=proposed.issuer.headers(B))
+    text = text_of(Person(proposed, A).get("/agreements/north-learning/changes?from=1&to=2"))
+    assert "Your figures of “Did not attend” would no longer be shared." in text
+
+
+def test_the_audience_signs_and_does_nothing_else(world):
+    recipient = {"odsCode": D, "name": "Network office"}
+    text = document(A, B, audiences=["members", recipient])
+    text["peerIdentification"] = {"mode": "named", "reciprocal": False}
+    world.hash = world.agree(text)["termsHash"]
+    world.share.figures.put(live_value(D))
+    person = Person(world, D)
+    page = person.get("/agreements/north-learning").text
+    assert "audience: sees, and shares nothing" in page
+    assert "/agreements/north-learning/suspend" not in page
+    assert sign(world, D).status_code == 303
+    preview = Person(world, A).get("/agreements/north-learning/preview").text
+    assert 'id="viewer-A99004"' in preview

@@ -1,26 +1,28 @@
-"""Signing, suspending, resuming and withdrawing on pages: first what it means, then the act."""
+"""Suspending, resuming and withdrawing on pages: first what it means, then the act."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from peerview_common.problem import Problem
 from peerview_share.agreements.acts import Actor, RefusedError, UnknownAgreementError
 from peerview_share.api.callers import ShareParts
 from peerview_share.service import Share
-from peerview_share.web.agreement_pages import about, common, may, version_of
+from peerview_share.web.agreement_pages import (
+    about,
+    common,
+    may,
+    version_of,
+)
 from peerview_share.web.forms import Submitted
 from peerview_share.web.rendering import html
 from peerview_share.web.routes import PageRoute
 from peerview_share.web.visitor import Looking, Visitor
 
 router = APIRouter(prefix="/agreements", include_in_schema=False, route_class=PageRoute)
-
-HASH_START: Final = 8
-"""So many characters of the SHA-256 does a signatory type, to have looked at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,49 +75,6 @@ ACTS: Final = {
 OPEN: Final = Literal["suspend", "resume", "withdraw"]
 
 
-@router.get("/{agreement}/sign")
-def sign_page(
-    request: Request,
-    agreement: str,
-    share: ShareParts,
-    visitor: Looking,
-    version: Annotated[int | None, Query(ge=1)] = None,
-) -> Response:
-    return _sign_form(request, share, visitor, agreement, version, {}, {})
-
-
-@router.post("/{agreement}/sign")
-def sign(
-    request: Request,
-    agreement: str,
-    share: ShareParts,
-    visitor: Looking,
-    fields: Submitted,
-) -> Response:
-    """Signs exactly the terms that were shown: their hash came with the form."""
-    actor = visitor.actor()
-    version = fields.one("version")
-    shown, typed = fields.one("terms_hash"), fields.one("hash_start").lower().replace(" ", "")
-    if not version.isdigit():
-        raise Problem(422, "invalid", "the form names no version")
-    errors = {}
-    if len(typed) < HASH_START or not shown.startswith(typed):
-        errors["hash_start"] = (
-            f"Enter the first {HASH_START} characters of the SHA-256 as it is shown above"
-        )
-    if fields.one("confirmed") != "yes":
-        errors["confirmed"] = "Confirm that you have read the terms and may sign for the practice"
-    if errors:
-        kept = {"hash_start": fields.one("hash_start"), "confirmed": fields.one("confirmed")}
-        return _sign_form(request, share, visitor, agreement, int(version), errors, kept)
-    refused = _attempt(lambda: share.acts.sign(agreement, int(version), shown, actor))
-    if refused is not None:
-        return _sign_form(
-            request, share, visitor, agreement, int(version), {"terms_hash": refused}, {}
-        )
-    return _back(agreement, "signed", int(version))
-
-
 @router.get("/{agreement}/{act}")
 def act_page(
     request: Request, agreement: str, act: OPEN, share: ShareParts, visitor: Looking
@@ -141,35 +100,10 @@ def act(
         "resume": share.acts.resume,
         "withdraw": share.acts.withdraw,
     }
-    refused = _attempt(lambda: doing[act](agreement, actor))
+    refused = attempt(lambda: doing[act](agreement, actor))
     if refused is not None:
         return _act_form(request, share, visitor, agreement, act, {"confirmed": refused})
-    return _back(agreement, ACTS[act].done)
-
-
-def _sign_form(
-    request: Request,
-    share: Share,
-    visitor: Visitor,
-    agreement: str,
-    version: int | None,
-    errors: dict[str, str],
-    kept: dict[str, str],
-) -> Response:
-    record, status = version_of(share, visitor, agreement, version)
-    return html(
-        request,
-        share,
-        "sign.html",
-        status=422 if errors else 200,
-        **common(share, visitor),
-        **about(record, status, share),
-        open="sign" in may(record, status, visitor),
-        person=visitor.name,
-        characters=HASH_START,
-        errors=errors,
-        kept=kept,
-    )
+    return back(agreement, ACTS[act].done)
 
 
 def _act_form(
@@ -195,7 +129,7 @@ def _act_form(
     )
 
 
-def _attempt(action: Callable[[], None]) -> str | None:
+def attempt(action: Callable[[], None]) -> str | None:
     """Why it was refused, None where it was done."""
     try:
         action()
@@ -206,6 +140,6 @@ def _attempt(action: Callable[[], None]) -> str | None:
     return None
 
 
-def _back(agreement: str, done: str, version: int | None = None) -> RedirectResponse:
+def back(agreement: str, done: str, version: int | None = None) -> RedirectResponse:
     which = "" if version is None else f"&version={version}"
     return RedirectResponse(f"/agreements/{agreement}?done={done}{which}", status_code=303)

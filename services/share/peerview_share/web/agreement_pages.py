@@ -6,7 +6,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response
 
 from peerview_common.problem import Problem
-from peerview_share.agreements.life import AgreementRecord, PartyRecord, Status, statuses
+from peerview_share.agreements.clauses import LeadPractice
+from peerview_share.agreements.difference import difference
+from peerview_share.agreements.life import AgreementRecord, Asking, Status, statuses
 from peerview_share.api.callers import ShareParts
 from peerview_share.service import Share
 from peerview_share.store import agreements as store
@@ -30,9 +32,17 @@ DONE: Final = {
     "signed": "You have signed for your practice.",
     "suspended": "Suspended. Nobody sees anybody under this agreement now.",
     "resumed": "Resumed, as far as your practice is concerned.",
+    "edited": "The draft is changed. Whoever signed other terms signs again.",
+    "asked": "You have signed, and asked to join. Those decide whom the terms name.",
+    "agreed": "You have agreed to the practice that asks to join.",
     "withdrawn": "Your practice has withdrawn. Nobody sees it under this agreement any more.",
 }
-EVENTS: Final = {"limited": "limited what it shows"}
+EVENTS: Final = {
+    "asked": "asked to join",
+    "agreed": "agreed to a practice that asks to join",
+    "limited": "limited what it shows",
+    "succeeded": "was succeeded by another practice",
+}
 
 
 def versions_of(
@@ -40,13 +50,9 @@ def versions_of(
 ) -> list[tuple[AgreementRecord, Status]]:
     """All versions that concern the visitor's practice, oldest first. Raises Problem 404."""
     with share.database.read() as connection:
-        records = store.records(connection)
+        records = store.records(connection, agreement=agreement)
     states = statuses(records, share.clock())
-    found = [
-        (record, states[record.key])
-        for record in records
-        if record.document.id == agreement and record.party(visitor.own) is not None
-    ]
+    found = [(record, states[record.key]) for record in records if record.names(visitor.own)]
     if not found:
         raise Problem(404, "not-found", "there is no such agreement of this practice")
     return found
@@ -63,28 +69,36 @@ def version_of(
     raise Problem(404, "not-found", f"there is no version {version} of this agreement")
 
 
-def own_party(record: AgreementRecord, visitor: Visitor) -> PartyRecord:
-    party = record.party(visitor.own)
-    if party is None:
-        raise Problem(404, "not-found", "there is no such agreement of this practice")
-    return party
-
-
 def may(record: AgreementRecord, status: Status, visitor: Visitor) -> list[str]:
     """The acts that are open to the visitor's practice now, in the order of its life."""
-    party = record.party(visitor.own)
-    if party is None or party.withdrawn_at is not None or not visitor.may_sign:
+    member = record.participant(visitor.own)
+    if member is None or member.withdrawn_at is not None or not visitor.may_sign:
         return []
+    party = record.party(visitor.own) is not None
+    signable = {Status.DRAFT, Status.SIGNED} | (set() if party else {Status.ACTIVE})
     found = []
-    if party.signed_at is None and status in (Status.DRAFT, Status.SIGNED):
+    if member.signed_at is None and status in signable:
         found.append("sign")
-    if party.suspended_at is not None:
+    if party and status is Status.DRAFT:
+        found.append("edit")
+    if party and member.suspended_at is not None:
         found.append("resume")
-    elif status in (Status.SIGNED, Status.ACTIVE, Status.SUSPENDED):
+    elif party and status in (Status.SIGNED, Status.ACTIVE, Status.SUSPENDED):
         found.append("suspend")
     if status not in (Status.EXPIRED, Status.WITHDRAWN):
         found.append("withdraw")
     return found
+
+
+def may_admit(record: AgreementRecord, visitor: Visitor) -> list[Asking]:
+    """Who asks to join, and waits for the visitor's practice among others."""
+    party = record.party(visitor.own)
+    if party is None or not party.takes_part or not visitor.may_sign:
+        return []
+    admission = record.document.admission
+    if isinstance(admission, LeadPractice) and admission.practice != visitor.own:
+        return []
+    return [asking for asking in record.asking if visitor.own not in asking.agreed]
 
 
 @router.get("")
@@ -94,7 +108,7 @@ def list_page(request: Request, share: ShareParts, visitor: Looking) -> Response
     states = statuses(records, share.clock())
     newest: dict[str, tuple[AgreementRecord, Status]] = {}
     for record in records:
-        if record.party(visitor.own) is not None:
+        if record.names(visitor.own):
             newest[record.document.id] = record, states[record.key]
     rows = [
         {
@@ -105,6 +119,7 @@ def list_page(request: Request, share: ShareParts, visitor: Looking) -> Response
             "status": status.value,
             "meaning": MEANINGS[status],
             "waits": "sign" in may(record, status, visitor),
+            "asking": len(may_admit(record, visitor)),
         }
         for record, status in newest.values()
     ]
@@ -138,7 +153,12 @@ def agreement_page(
         versions=[(r.document.version, s.value) for r, s in found],
         newest=newest,
         parties=record.parties,
-        signed={item["practice"]: item for item in signatures},
+        audience=record.audience,
+        asking=record.asking,
+        admits=[asking.ods for asking in may_admit(record, visitor)],
+        signed={
+            item["practice"]: item for item in signatures if item["termsHash"] == record.terms_hash
+        },
         history=[
             {
                 "at": item["at"],
@@ -164,7 +184,7 @@ def changes_page(
     """What one version changed of another, place by place."""
     old, _ = version_of(share, visitor, agreement, before)
     new, status = version_of(share, visitor, agreement, after)
-    found = terms.changes(old.document.plain(), new.document.plain())
+    found = terms.changes(old.text, new.text)
     return html(
         request,
         share,
@@ -173,6 +193,7 @@ def changes_page(
         **about(new, status, share),
         before=before,
         after=after,
+        sentences=difference(old.document, new.document, practice=visitor.own),
         changes=[change for change in found if change.place != "version"],
     )
 
@@ -210,7 +231,6 @@ def preview_page(
 def about(record: AgreementRecord, status: Status, share: Share) -> dict[str, Any]:
     """What every page of one agreement says of it."""
     document = record.document
-    text = document.plain()
     return {
         "id": document.id,
         "title": document.title,
@@ -218,8 +238,8 @@ def about(record: AgreementRecord, status: Status, share: Share) -> dict[str, An
         "state": status.value,
         "meaning": MEANINGS[status],
         "terms_hash": record.terms_hash,
-        "clauses": terms.clauses(text, share.catalogue),
-        "document": json.dumps(text, indent=2, ensure_ascii=False),
+        "clauses": terms.clauses(record.text, share.catalogue),
+        "document": json.dumps(record.text, indent=2, ensure_ascii=False),
     }
 
 

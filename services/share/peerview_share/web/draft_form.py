@@ -19,6 +19,29 @@ LINES: Final = (
 )
 """Fields that are clauses by themselves, as texts."""
 _DAYS: Final = {"validFrom", "validTo", "reviewDate"}
+_LABELS: Final = {
+    "id": "Id",
+    "title": "Title",
+    "dpiaRef": "Impact assessment",
+    "caldicottApproval": "Caldicott approval",
+    "validFrom": "Holds from",
+    "validTo": "Holds to",
+    "reviewDate": "To be reviewed on",
+    "retention": "How long figures are kept",
+    "onwardSharing": "What may be passed on",
+    "network-id": "Id of the network",
+    "network-name": "Name of the network",
+    "network-type": "Kind of network",
+    "parties": "Parties",
+    "purposes": "Purposes",
+    "prohibitedUses": "Prohibited uses",
+    "items": "Indicators",
+    "mode": "How practices are seen",
+    "minPeers": "Other practices that must share",
+    "noticeDays": "Days",
+    "contact-name": "Contact",
+    "contact-email": "Contact's email",
+}
 EMPTY_ROWS: Final = 3
 MAX_ROWS: Final = 500
 
@@ -103,7 +126,7 @@ def placed(faults: Iterable[tuple[str, str]], fields: Fields) -> dict[str, list[
     found: dict[str, list[str]] = {}
     for clause, why in faults:
         field = _field(clause, filled)
-        told = why if field else f"{clause}: {why}"
+        told = f"{_LABELS.get(field, clause)}: {why}"
         if told not in found.setdefault(field, []):
             found[field].append(told)
     return found

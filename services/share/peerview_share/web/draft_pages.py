@@ -1,19 +1,22 @@
 """Drafting an agreement, or its next version: fill in, check, propose."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
-from pydantic import ValidationError
 
 from peerview_common.problem import Problem
-from peerview_share.agreements.acts import RefusedError, UnknownAgreementError
-from peerview_share.agreements.document import Agreement, Network, Prohibited, Purpose, Role
+from peerview_share.agreements.acts import Actor, RefusedError, UnknownAgreementError
+from peerview_share.agreements.checking import check, parse
+from peerview_share.agreements.clauses import Network, Prohibited, Purpose, Role
+from peerview_share.agreements.document import Agreement
+from peerview_share.agreements.life import AgreementRecord, Status
 from peerview_share.api.callers import ShareParts
 from peerview_share.service import Share
 from peerview_share.web import draft_form, terms
-from peerview_share.web.agreement_pages import common, version_of
+from peerview_share.web.agreement_pages import common, may, version_of
 from peerview_share.web.forms import Fields, Submitted
 from peerview_share.web.rendering import html
 from peerview_share.web.routes import PageRoute
@@ -36,20 +39,36 @@ def new_page(request: Request, share: ShareParts, visitor: Looking) -> Response:
     start = draft_form.fields_of(
         {"parties": [own], "prohibitedUses": PROHIBITED, "peerIdentification": {"mode": "named"}}
     )
-    return _form(request, share, visitor, start, None)
+    return _form(request, share, visitor, start, _New())
 
 
 @router.get("/{agreement}/next-version")
 def next_page(request: Request, agreement: str, share: ShareParts, visitor: Looking) -> Response:
     visitor.actor()
     record, _ = version_of(share, visitor, agreement, None)
-    start = draft_form.fields_of(record.document.plain())
-    return _form(request, share, visitor, start, record.document.plain())
+    return _form(request, share, visitor, draft_form.fields_of(record.text), _Next(record.text))
+
+
+@router.get("/{agreement}/edit")
+def edit_page(request: Request, agreement: str, share: ShareParts, visitor: Looking) -> Response:
+    visitor.actor()
+    record, status = version_of(share, visitor, agreement, None)
+    _must_be_draft(record, status, visitor)
+    return _form(request, share, visitor, draft_form.fields_of(record.text), _Edit(record.text))
+
+
+@router.post("/{agreement}/edit")
+def edit(
+    request: Request, agreement: str, share: ShareParts, visitor: Looking, fields: Submitted
+) -> Response:
+    record, status = version_of(share, visitor, agreement, None)
+    _must_be_draft(record, status, visitor)
+    return _take(request, share, visitor, fields, _Edit(record.text))
 
 
 @router.post("/new")
 def new(request: Request, share: ShareParts, visitor: Looking, fields: Submitted) -> Response:
-    return _take(request, share, visitor, fields, None)
+    return _take(request, share, visitor, fields, _New())
 
 
 @router.post("/{agreement}/next-version")
@@ -57,57 +76,89 @@ def following(
     request: Request, agreement: str, share: ShareParts, visitor: Looking, fields: Submitted
 ) -> Response:
     record, _ = version_of(share, visitor, agreement, None)
-    return _take(request, share, visitor, fields, record.document.plain())
+    return _take(request, share, visitor, fields, _Next(record.text))
 
 
-def faults(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """``(clause, why)`` of everything that is wrong with a document."""
-    try:
-        Agreement.model_validate(document)
-    except ValidationError as error:
-        found = []
-        for item in error.errors(include_url=False):
-            place = ".".join(str(part) for part in item["loc"])
-            why = item["msg"].removeprefix("Value error, ")
-            if not place:
-                # a fault between clauses names its clause itself
-                place, _, why = why.partition(": ")
-            found.append((place, why[:1].upper() + why[1:]))
-        return found
-    return []
+@dataclass(frozen=True, slots=True)
+class _New:
+    """An agreement that is not there yet. ``before`` is the text that it changes."""
+
+    before: Mapping[str, Any] = field(default_factory=dict)
+    heading: str = "Draft an agreement"
+    done: str = "proposed"
+
+    @property
+    def address(self) -> str:
+        return "/agreements/new"
+
+    def fixed(self) -> dict[str, Any]:
+        """Clauses that the form does not decide."""
+        return {}
+
+    def act(self, share: Share) -> Callable[[Agreement, Actor], None]:
+        return share.acts.create
 
 
-def _take(
-    request: Request,
-    share: Share,
-    visitor: Visitor,
-    fields: Fields,
-    before: dict[str, Any] | None,
-) -> Response:
-    """``before`` is the version before, None for a new agreement."""
+@dataclass(frozen=True, slots=True)
+class _Next(_New):
+    """The next version of one."""
+
+    heading: str = "Draft the next version"
+
+    @property
+    def address(self) -> str:
+        return f"/agreements/{self.before['id']}/next-version"
+
+    def fixed(self) -> dict[str, Any]:
+        number = int(self.before["version"])
+        return {"id": self.before["id"], "version": number + 1, "supersedes": number}
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit(_New):
+    """Another text for a draft."""
+
+    heading: str = "Change the draft"
+    done: str = "edited"
+
+    @property
+    def address(self) -> str:
+        return f"/agreements/{self.before['id']}/edit"
+
+    def fixed(self) -> dict[str, Any]:
+        return {name: self.before[name] for name in ("id", "version", "supersedes")}
+
+    def act(self, share: Share) -> Callable[[Agreement, Actor], None]:
+        return share.acts.edit
+
+
+def _must_be_draft(record: AgreementRecord, status: Status, visitor: Visitor) -> None:
+    if "edit" not in may(record, status, visitor):
+        raise Problem(409, "not-a-draft", "only a draft is changed, by its parties")
+
+
+def _take(request: Request, share: Share, visitor: Visitor, fields: Fields, work: _New) -> Response:
     actor = visitor.actor()
     if fields.one("do") == "rows":
-        return _form(request, share, visitor, fields, before, more=3 * draft_form.EMPTY_ROWS)
-    document = draft_form.document_of(fields, before or {})
-    if before is not None:
-        number = int(before["version"])
-        document |= {"id": before["id"], "version": number + 1, "supersedes": number}
-    wrong = faults(document)
+        return _form(request, share, visitor, fields, work, more=3 * draft_form.EMPTY_ROWS)
+    document = draft_form.document_of(fields, work.before) | work.fixed()
+    wrong = [(fault.clause, fault.why) for fault in check(document)]
     if wrong:
-        return _form(request, share, visitor, fields, before, wrong=wrong)
-    agreement = Agreement.model_validate(document)
+        return _form(request, share, visitor, fields, work, wrong=wrong)
+    agreement = parse(document)
     if fields.one("do") != "propose":
-        return _form(request, share, visitor, fields, before, checked=agreement)
+        return _form(request, share, visitor, fields, work, checked=agreement)
     try:
-        share.acts.create(agreement, actor)
-    except UnknownAgreementError as error:
-        # an id that others use says nothing of theirs
-        raise Problem(404, "not-found", "there is no such agreement of this practice") from error
+        work.act(share)(agreement, actor)
+    except UnknownAgreementError:
+        # an id that others use; nothing is said of theirs
+        told = [("id", "choose another id")]
+        return _form(request, share, visitor, fields, work, wrong=told)
     except RefusedError as error:
         clause, _, why = error.detail.partition(": ")
-        told = (clause, why) if why else ("", error.detail)
-        return _form(request, share, visitor, fields, before, wrong=[told])
-    where = f"/agreements/{agreement.id}?version={agreement.version}&done=proposed"
+        told = [(clause, why) if why else ("", error.detail)]
+        return _form(request, share, visitor, fields, work, wrong=told)
+    where = f"/agreements/{agreement.id}?version={agreement.version}&done={work.done}"
     return RedirectResponse(where, status_code=303)
 
 
@@ -116,13 +167,14 @@ def _form(
     share: Share,
     visitor: Visitor,
     fields: Fields,
-    before: dict[str, Any] | None,
+    work: _New,
     *,
     wrong: list[tuple[str, str]] | None = None,
     checked: Agreement | None = None,
     more: int = draft_form.EMPTY_ROWS,
 ) -> Response:
     text = None if checked is None else checked.plain()
+    changes = [] if text is None or not work.before else terms.changes(work.before, text)
     return html(
         request,
         share,
@@ -130,13 +182,15 @@ def _form(
         status=422 if wrong else 200,
         **common(share, visitor),
         fields=fields,
-        before=before,
+        before=work.before,
+        heading=work.heading,
+        address=work.address,
         rows=draft_form.rows(fields, more),
         errors=draft_form.placed(wrong or [], fields),
         checked=checked,
         terms_hash=None if checked is None else checked.terms_hash(),
         clauses=[] if text is None else terms.clauses(text, share.catalogue),
-        changes=[] if text is None or before is None else terms.changes(before, text),
+        changes=[change for change in changes if change.place not in ("version", "supersedes")],
         indicators=list(share.catalogue.values()),
         purposes=PURPOSES,
         prohibited=PROHIBITED,

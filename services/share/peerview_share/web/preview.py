@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from peerview_common.catalogue import IndicatorInfo
 from peerview_share.agreements.index import compile_index
 from peerview_share.agreements.level import Level
-from peerview_share.agreements.life import AgreementRecord
+from peerview_share.agreements.life import AgreementRecord, PartyRecord
 from peerview_share.delivery.views import EpochCells, named_cells
 from peerview_share.disclosure.cell import Cell
 from peerview_share.web import words
@@ -48,15 +48,24 @@ class AtLevel:
 
 def in_force(record: AgreementRecord, now: int) -> AgreementRecord:
     """The same agreement, as if everybody had signed and its first day had come."""
-    parties = tuple(
-        party
-        if party.withdrawn_at is not None
-        else replace(party, signed_at=party.signed_at or now, suspended_at=None)
-        for party in record.parties
-    )
+
+    def signed(members: Iterable[PartyRecord]) -> tuple[PartyRecord, ...]:
+        return tuple(
+            member
+            if member.withdrawn_at is not None
+            else replace(member, signed_at=member.signed_at or now, suspended_at=None)
+            for member in members
+        )
+
     today = min(record.document.valid_from, words.date_at(now))
     document = record.document.model_copy(update={"valid_from": today, "valid_to": None})
-    return replace(record, document=document, parties=parties)
+    return replace(
+        record,
+        document=document,
+        parties=signed(record.parties),
+        audience=signed(record.audience),
+        complete_since=record.complete_since or now,
+    )
 
 
 def viewers(
@@ -68,15 +77,15 @@ def viewers(
     own: str,
     now: int,
 ) -> list[Viewer]:
-    """Every other party, with the practice's indicators as it would see them in this network, by
-    this agreement and by the others that are in force."""
+    """Every other party and audience, with the practice's indicators as each would see them in
+    this network: by this agreement, and by the others that are in force."""
     others = [each for each in records if each.document.id != record.document.id]
     index = compile_index([*others, in_force(record, now)], now)
     network = record.document.network.id
     listed = [info for info in catalogue.values() if info.id in record.document.indicators]
     found = []
-    for party in record.remaining:
-        if party.ods == own:
+    for party in (*record.remaining, *record.audience):
+        if party.ods == own or party.withdrawn_at is not None:
             continue
         cells = {}
         if epoch is not None:

@@ -69,7 +69,11 @@ Looking = Annotated[Visitor, Depends(visitor)]
 def names(share: Share) -> dict[str, str]:
     """Practices' names, as agreements give them."""
     with_names = share.agreements.get().records
-    return {party.ods: party.name for record in with_names for party in record.parties}
+    return {
+        member.ods: member.name
+        for record in with_names
+        for member in (*record.audience, *record.parties)
+    }
 
 
 def demo_practices(share: Share) -> dict[str, str]:

@@ -1,0 +1,228 @@
+"""Signing on pages, joining by a signature, and agreeing to whoever asks to join."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from peerview_common.problem import Problem
+from peerview_share.agreements.life import statuses
+from peerview_share.api.callers import ShareParts
+from peerview_share.service import Share
+from peerview_share.store import agreements as store
+from peerview_share.web.agreement_acts import attempt, back
+from peerview_share.web.agreement_pages import (
+    about,
+    common,
+    may,
+    may_admit,
+    version_of,
+    versions_of,
+)
+from peerview_share.web.forms import Fields, Submitted
+from peerview_share.web.rendering import html
+from peerview_share.web.routes import PageRoute
+from peerview_share.web.visitor import Looking, Visitor
+
+router = APIRouter(prefix="/agreements", include_in_schema=False, route_class=PageRoute)
+
+HASH_START: Final = 8
+"""So many characters of the SHA-256 does a signatory type, to have looked at it."""
+
+
+@router.get("/{agreement}/sign")
+def sign_page(
+    request: Request,
+    agreement: str,
+    share: ShareParts,
+    visitor: Looking,
+    version: Annotated[int | None, Query(ge=1)] = None,
+) -> Response:
+    return _sign_form(request, share, visitor, agreement, version, {}, {})
+
+
+@router.post("/{agreement}/sign")
+def sign(
+    request: Request,
+    agreement: str,
+    share: ShareParts,
+    visitor: Looking,
+    fields: Submitted,
+) -> Response:
+    """Signs exactly the terms that were shown: their hash came with the form."""
+    actor = visitor.actor()
+    version, shown = _which(fields)
+    errors, kept = _confirmed(fields)
+    if not errors:
+        refused = attempt(lambda: share.acts.sign(agreement, version, shown, actor))
+        if refused is None:
+            return back(agreement, "signed", version)
+        errors = {"terms_hash": refused}
+    return _sign_form(request, share, visitor, agreement, version, errors, kept)
+
+
+@router.get("/{agreement}/join")
+def join_page(
+    request: Request,
+    agreement: str,
+    share: ShareParts,
+    visitor: Looking,
+    terms: Annotated[str, Query(pattern=r"^[0-9a-f]{64}$")],
+) -> Response:
+    """For a practice that is no party, and was given the hash of the terms by one that is."""
+    return _join_form(request, share, visitor, agreement, terms, {}, {})
+
+
+@router.post("/{agreement}/join")
+def join(
+    request: Request,
+    agreement: str,
+    share: ShareParts,
+    visitor: Looking,
+    fields: Submitted,
+) -> Response:
+    actor = visitor.actor()
+    version, shown = _which(fields)
+    errors, kept = _confirmed(fields)
+    name = kept["party_name"] = fields.one("party_name")
+    if not 1 <= len(name) <= 300:
+        errors = {"party_name": "Enter the name of your practice"} | errors
+    if not errors:
+        refused = attempt(lambda: share.acts.join(agreement, version, shown, actor, name=name))
+        if refused is None:
+            return back(agreement, "asked", version)
+        errors = {"terms_hash": refused}
+    return _join_form(request, share, visitor, agreement, shown, errors, kept)
+
+
+@router.get("/{agreement}/admit")
+def admit_page(
+    request: Request,
+    agreement: str,
+    share: ShareParts,
+    visitor: Looking,
+    practice: Annotated[str, Query(max_length=10)],
+) -> Response:
+    return _admit_form(request, share, visitor, agreement, practice, {})
+
+
+@router.post("/{agreement}/admit")
+def admit(
+    request: Request,
+    agreement: str,
+    share: ShareParts,
+    visitor: Looking,
+    fields: Submitted,
+) -> Response:
+    actor = visitor.actor()
+    practice = fields.one("practice")
+    if fields.one("confirmed") == "yes":
+        told = attempt(lambda: share.acts.admit(agreement, practice, actor))
+        if told is None:
+            return back(agreement, "agreed")
+    else:
+        told = "Confirm it first"
+    return _admit_form(request, share, visitor, agreement, practice, {"confirmed": told})
+
+
+def _which(fields: Fields) -> tuple[int, str]:
+    """The version and the hash of its terms that the form showed."""
+    version, shown = fields.one("version"), fields.one("terms_hash")
+    if not (version.isascii() and version.isdigit() and len(version) < 6):
+        raise Problem(422, "invalid", "the form names no version")
+    return int(version), shown
+
+
+def _confirmed(fields: Fields) -> tuple[dict[str, str], dict[str, str]]:
+    """What is missing for a signature, and what was typed."""
+    shown = fields.one("terms_hash")
+    typed = fields.one("hash_start").lower().replace(" ", "")
+    errors = {}
+    if len(typed) < HASH_START or not shown.startswith(typed):
+        errors["hash_start"] = (
+            f"Enter the first {HASH_START} characters of the SHA-256 as it is shown above"
+        )
+    if fields.one("confirmed") != "yes":
+        errors["confirmed"] = "Confirm that you have read the terms and may sign for the practice"
+    return errors, {name: fields.one(name) for name in ("hash_start", "confirmed")}
+
+
+def _join_form(
+    request: Request,
+    share: Share,
+    visitor: Visitor,
+    agreement: str,
+    shown: str,
+    errors: dict[str, str],
+    kept: dict[str, str],
+) -> Response:
+    with share.database.read() as connection:
+        records = store.records(connection, agreement=agreement)
+    states = statuses(records, share.clock())
+    found = [record for record in records if record.terms_hash == shown]
+    if not found:
+        # to a stranger without the hash there is nothing there
+        raise Problem(404, "not-found", "there is no such agreement of this practice")
+    record = found[-1]
+    return html(
+        request,
+        share,
+        "join.html",
+        status=422 if errors else 200,
+        **common(share, visitor),
+        **about(record, states[record.key], share),
+        person=visitor.name,
+        characters=HASH_START,
+        errors=errors,
+        kept=kept,
+    )
+
+
+def _admit_form(
+    request: Request,
+    share: Share,
+    visitor: Visitor,
+    agreement: str,
+    practice: str,
+    errors: dict[str, str],
+) -> Response:
+    for record, status in reversed(versions_of(share, visitor, agreement)):
+        for asking in record.asking:
+            if asking.ods == practice:
+                return html(
+                    request,
+                    share,
+                    "admit.html",
+                    status=422 if errors else 200,
+                    **common(share, visitor),
+                    **about(record, status, share),
+                    asking=asking,
+                    open=asking in may_admit(record, visitor),
+                    errors=errors,
+                )
+    raise Problem(404, "not-found", "nobody of that code asks to join")
+
+
+def _sign_form(
+    request: Request,
+    share: Share,
+    visitor: Visitor,
+    agreement: str,
+    version: int | None,
+    errors: dict[str, str],
+    kept: dict[str, str],
+) -> Response:
+    record, status = version_of(share, visitor, agreement, version)
+    return html(
+        request,
+        share,
+        "sign.html",
+        status=422 if errors else 200,
+        **common(share, visitor),
+        **about(record, status, share),
+        open="sign" in may(record, status, visitor),
+        person=visitor.name,
+        characters=HASH_START,
+        errors=errors,
+        kept=kept,
+    )
