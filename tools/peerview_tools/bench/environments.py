@@ -37,4 +37,5 @@ def environment(around: Surroundings, name: str, what: str, needed: Sequence[str
 
 
 def _do(*command: str) -> None:
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    # 2 rather than sys.stderr, which is no file where something collects what is printed
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=2)
