@@ -285,6 +285,7 @@ def test_immunizations_are_read_by_vaccine_and_by_procedure() -> None:
     )
     assert body(shot).codes == (38598009, "http://hl7.org/fhir/sid/cvx|03")
     assert body({**shot, "vaccineCode": {"text": "?"}}).codes == (38598009,)
+    assert body({**shot, "extension": [{"url": url}]}).codes == ("http://hl7.org/fhir/sid/cvx|03",)
     void({**shot, "status": "not-done"})
     assert refusal({**shot, "occurrenceDateTime": None, "occurrenceString": "once"})
 
@@ -332,6 +333,7 @@ def test_a_medication_by_reference_counts_only_when_it_is_contained() -> None:
         contained=[{"resourceType": "Medication", "id": "m", "code": concept("562251", RXNORM)}],
     )
     assert body(inside).codes == (f"{RXNORM}|562251",)
+    void({**inside, "contained": [{"resourceType": "Medication", "id": "m"}]})
     outside = {**inside, "medicationReference": {"reference": "Medication/m"}}
     assert refusal(outside) == ("MedicationRequest.medicationReference", "not-supported")
     found = read(outside, None)

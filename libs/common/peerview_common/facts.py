@@ -10,6 +10,7 @@ Nothing in a fact can refer back to it, so the garbage collector need not look a
 """
 
 import hashlib
+import re
 import uuid
 from enum import IntEnum
 from typing import Final, TypeAlias
@@ -204,20 +205,20 @@ class Fact(msgspec.Struct, array_like=True, frozen=True, gc=False):
 _encoder = msgspec.msgpack.Encoder()
 
 
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+
+
 def pack_id(text: str) -> bytes:
     """A logical id in its shortest lossless form."""
-    if len(text) == 36 and text[8] == "-":
-        try:
-            value = uuid.UUID(text)
-        except ValueError:
-            return text.encode()
-        if str(value) == text:
-            return b"\0" + value.bytes
+    if len(text) == 36 and _UUID.fullmatch(text):
+        return b"\0" + bytes.fromhex(text.replace("-", ""))
     return text.encode()
 
 
 def id_text(packed: bytes) -> str:
-    return str(uuid.UUID(bytes=packed[1:])) if packed[:1] == b"\0" else packed.decode()
+    if len(packed) == 17 and packed[0] == 0:
+        return str(uuid.UUID(bytes=packed[1:]))
+    return packed.decode()
 
 
 def code_order(code: Code) -> tuple[bool, int | str]:

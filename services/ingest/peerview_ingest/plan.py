@@ -8,7 +8,7 @@ who objects nothing is sent at all.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from msgspec import structs
@@ -225,7 +225,7 @@ def _above(plan: Plan, key: bytes, read: Read, row: Known) -> Read:
         return read
     stamp = row.stamp + 1
     plan.raised[key] = stamp - fact.stamp
-    return replace(read, fact=structs.replace(fact, stamp=stamp))
+    return structs.replace(read, fact=structs.replace(fact, stamp=stamp))
 
 
 def _same_holders(read: Read, row: Known, known: Knowledge) -> bool:

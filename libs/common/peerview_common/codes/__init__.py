@@ -38,6 +38,9 @@ class Row:
         return self.origin.startswith(("stand-in", "from memory"))
 
 
+_MOST_CODINGS: Final = 10_000
+_LONGEST_CODING: Final = 200
+
 _VERSION_IN_NAME: Final = re.compile(r"-([0-9a-f]{12})\.csv$")
 """How `peerview codes import` names what it writes."""
 
@@ -67,6 +70,7 @@ class CodeList:
         self.cluster_hashes = _cluster_hashes(self.rows)
         """By cluster, 12 hexadecimal digits that are equal only where its codes are."""
         self._memo: dict[Code, frozenset[str]] = {}
+        self._codings: dict[tuple[str, str], tuple[Code, ...]] = {}
 
     def codes_for(self, system: str | None, code: str | None) -> tuple[Code, ...]:
         """What a coding becomes in a fact: nothing where no cluster lists it.
@@ -76,6 +80,17 @@ class CodeList:
         """
         if not system or not code:
             return ()
+        known = self._codings.get((system, code))
+        if known is None:
+            known = self._coding(system, code)
+            # records name the same codings again and again; nobody can make us remember for ever
+            if len(self._codings) >= _MOST_CODINGS:
+                self._codings.clear()
+            if len(system) + len(code) < _LONGEST_CODING:
+                self._codings[(system, code)] = known
+        return known
+
+    def _coding(self, system: str, code: str) -> tuple[Code, ...]:
         found: list[Code] = []
         exact = _exact(system, code)
         if exact in self._exact:

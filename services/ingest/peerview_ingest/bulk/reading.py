@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from peerview_ingest.fhir import Issue, Outcome, Read, Reader, Resolver
-from peerview_ingest.parsing import NotJsonError, parse
+from peerview_ingest.parsing import NotJsonError, parse_line
 
 
 def read_lines(
@@ -20,7 +20,7 @@ def read_lines(
             reads.append((number, _refused("too-long", f"the line is over {longest} bytes")))
             continue
         try:
-            document = parse(line)
+            document = parse_line(line)
         except NotJsonError as error:
             reads.append((number, _refused("structure", str(error))))
             continue

@@ -5,7 +5,7 @@ is of is told beside it, for a row that is refused still shows that its record i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from msgspec import structs
@@ -73,7 +73,8 @@ def _read(
     except CellFault as fault:
         read = refused(fault.column, fault.code, fault.reason)
     if read.issues:
-        read = replace(read, issues=tuple(_at_column(issue, table) for issue in read.issues))
+        issues = tuple(_at_column(issue, table) for issue in read.issues)
+        read = structs.replace(read, issues=issues)
     if read.outcome is not Outcome.REJECTED:
         return RowRead(row.line, read)
     try:
@@ -98,7 +99,7 @@ def _resource(
         table.build(cells, resource)
         read = reader.resource(resource, resolver)
     # the day of the drop is a time of receipt: a row that says the same a day later is no news
-    return read if updated else replace(read, stamped=False)
+    return read if updated else structs.replace(read, stamped=False)
 
 
 def key_of(reader: Reader, kind: str, identity: str) -> bytes:
@@ -121,4 +122,4 @@ def _at_column(issue: Issue, table: Compiled) -> Issue:
 def at_version(read: Read, stamp: int, version: int) -> Read:
     """The same, as another version."""
     assert read.fact is not None  # noqa: S101 - asked by the callers
-    return replace(read, fact=structs.replace(read.fact, stamp=stamp, version=version))
+    return structs.replace(read, fact=structs.replace(read.fact, stamp=stamp, version=version))

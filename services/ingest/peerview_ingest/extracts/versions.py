@@ -7,8 +7,10 @@ says something else at the same time is a correction, and a row that is there is
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import structs
 
 from peerview_common.facts import Fact
 from peerview_ingest.extracts.reading import Day, RowRead, at_version, refused
@@ -89,7 +91,7 @@ def settle(
         before = held.get(key)
         if before is None and not standing.after_full:
             found.stale += 1
-            found.reads.append((row.line, replace(read, fact=None)))
+            found.reads.append((row.line, structs.replace(read, fact=None)))
             continue
         if before is not None and standing.newest:
             read = _against(read, before, standing, id_column)

@@ -6,8 +6,8 @@ refuses the resource; a function then reads on to find the rest, and what it giv
 of no account. Status comes before codes, codes before dates: what counts for nothing needs no date.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from peerview_common.codes import OBJECTION, CodeList
 from peerview_common.days import LONG_AGO
@@ -25,25 +25,23 @@ from peerview_common.facts import (
     Sex,
     Unit,
 )
+from peerview_ingest.fhir import shapes
 from peerview_ingest.fhir.contacts import contact
 from peerview_ingest.fhir.objection import UNDATED
 from peerview_ingest.fhir.plausible import say_implausible
-from peerview_ingest.fhir.resolver import practice_of
 from peerview_ingest.fhir.setting import Setting
+from peerview_ingest.fhir.shaping import shaped
+from peerview_ingest.fhir.times import Moment
 from peerview_ingest.fhir.values import (
     MAX_CODES,
-    Json,
-    Moment,
+    Choice,
     child,
-    children,
     chosen_moment,
     concept_codes,
-    flag,
     moment,
     quantity,
     sorted_codes,
     status_codes,
-    text,
 )
 
 VACCINATION_PROCEDURE: Final = (
@@ -53,6 +51,8 @@ ORDERS: Final = frozenset(
     {"order", "original-order", "reflex-order", "filler-order", "instance-order"}
 )
 NOBODY_STATUSES: Final = frozenset({"planned", "waitlist", "cancelled"})
+CONFIRMED: Final = frozenset({"confirmed", "provisional"})
+FINAL_STATUSES: Final = frozenset({"final", "amended", "corrected"})
 RESOLVED_STATUSES: Final = frozenset({"resolved", "inactive", "remission"})
 SEXES: Final = {"male": Sex.MALE, "female": Sex.FEMALE, "other": Sex.OTHER}
 APPOINTMENT_STATUSES: Final = {
@@ -60,198 +60,192 @@ APPOINTMENT_STATUSES: Final = {
 }
 MAX_COMPONENTS: Final = 100
 """A panel has two or three that count."""
+ABATEMENT: Final = Choice.of("abatement")
+EFFECTIVE: Final = Choice.of("effective")
+OCCURRENCE: Final = Choice.of("occurrence")
+ONSET: Final = Choice.of("onset")
+PERFORMED: Final = Choice.of("performed")
 CATEGORY_INDEX: Final = {name: index for index, name in enumerate(NATIONAL_CATEGORIES)}
 
 
-def person(resource: Json, at: Setting) -> Person:
+def person(found: shapes.Patient, at: Setting) -> Person:
     place, notes = at.place, at.notes
-    birth = moment(resource, "birthDate", place, notes)
-    died = moment(resource, "deceasedDateTime", place, notes)
-    dead = flag(resource, "deceasedBoolean", place, notes)
-    inactive = flag(resource, "active", place, notes) is False
+    birth = moment(found.birthDate, place, "birthDate", notes)
+    died = moment(found.deceasedDateTime, place, "deceasedDateTime", notes)
+    dead, inactive = found.deceasedBoolean, found.active is False
     if birth is not None and birth.approximate:
         notes.warn(
             f"{place}.birthDate", "informational", "given as a month or year: first day taken"
         )
     return Person(
-        birth=birth.day if birth else None,
-        sex=SEXES.get(text(resource, "gender", place, notes) or "", Sex.UNKNOWN),
-        died=died.day if died else LONG_AGO if dead else None,
-        practice=_general_practice(resource, at),
-        inactive_from=at.resolved_day(receipt=False) if inactive else None,
-        birth_approximate=bool(birth and birth.approximate),
+        birth.day if birth else None,
+        SEXES.get(found.gender or "", Sex.UNKNOWN),
+        died.day if died else LONG_AGO if dead else None,
+        _general_practice(found, at),
+        at.resolved_day(receipt=False) if inactive else None,
+        bool(birth and birth.approximate),
     )
 
 
-def _general_practice(resource: Json, at: Setting) -> GeneralPractice:
-    references = children(resource, "generalPractitioner", at.place, at.notes)
-    if not references:
+def _general_practice(found: shapes.Patient, at: Setting) -> GeneralPractice:
+    if not found.generalPractitioner:
         return GeneralPractice.HERE if at.register_all else GeneralPractice.ABSENT
-    found = GeneralPractice.ELSEWHERE
-    for number, reference in enumerate(references):
-        place = f"{at.place}.generalPractitioner[{number}]"
-        practice = practice_of(
-            reference, place, at.resolver, at.contained, at.notes, bare_identifier=False
-        )
-        if practice is None or practice == at.practice:
-            found = GeneralPractice.HERE
-    return found
+    # all of them, for what is wrong with any is to be told
+    practices = {at.practice_of(each, bare_identifier=False) for each in found.generalPractitioner}
+    here = None in practices or at.practice in practices
+    return GeneralPractice.HERE if here else GeneralPractice.ELSEWHERE
 
 
-def registration(resource: Json, at: Setting) -> Registration:
-    place, notes = at.place, at.notes
-    status = text(resource, "status", place, notes)
-    if status == "entered-in-error":
+def registration(found: shapes.EpisodeOfCare, at: Setting) -> Registration:
+    if found.status == "entered-in-error":
         at.nothing("entered in error")
-    organisation = child(resource, "managingOrganization", place, notes)
-    practice = None
-    if organisation is not None:
-        practice = practice_of(
-            organisation, f"{place}.managingOrganization", at.resolver, at.contained, notes,
-            bare_identifier=True,
-        )  # fmt: skip
-    period = child(resource, "period", place, notes) or {}
-    start = moment(period, "start", f"{place}.period", notes)
-    end = moment(period, "end", f"{place}.period", notes)
+    practice = start = end = None
+    if found.managingOrganization is not None:
+        practice = at.practice_of(found.managingOrganization, bare_identifier=True)
+    if found.period is not None:
+        start = moment(found.period.start, at.place, "period.start", at.notes)
+        end = moment(found.period.end, at.place, "period.end", at.notes)
     return Registration(
-        here=practice in (None, at.practice) and status not in NOBODY_STATUSES,
-        start=start.day if start else LONG_AGO,
-        end=end.day if end else None,
+        practice in (None, at.practice) and found.status not in NOBODY_STATUSES,
+        start.day if start else LONG_AGO,
+        end.day if end else None,
     )
 
 
-def condition(resource: Json, at: Setting) -> Coded | None:
+def condition(found: shapes.Condition, at: Setting) -> Coded | None:
     place, notes = at.place, at.notes
-    verification = status_codes(resource, "verificationStatus", place, notes)
-    if verification and not {"confirmed", "provisional"} & set(verification):
+    verification = status_codes(found.verificationStatus)
+    if verification and CONFIRMED.isdisjoint(verification):
         at.nothing("verificationStatus is neither confirmed nor provisional")
-    codes = _listed(at, child(resource, "code", place, notes), f"{place}.code")
+    codes = _listed(at, found.code, "code")
     resolved = None
-    if RESOLVED_STATUSES & set(status_codes(resource, "clinicalStatus", place, notes)):
-        abated = chosen_moment(resource, "abatement", place, notes)
+    if not RESOLVED_STATUSES.isdisjoint(status_codes(found.clinicalStatus)):
+        abated = chosen_moment(found, ABATEMENT, place, notes)
         resolved = abated.day if abated else at.resolved_day(receipt=True)
-    when = chosen_moment(resource, "onset", place, notes)
+    when = chosen_moment(found, ONSET, place, notes)
     if when is None:
-        when = moment(resource, "recordedDate", place, notes)
+        when = moment(found.recordedDate, place, "recordedDate", notes)
     return _coded(at, codes, when, "onset", resolved=resolved)
 
 
-def observation(resource: Json, at: Setting) -> Coded | None:
+def observation(found: shapes.Observation, at: Setting) -> Coded | None:
     place, notes = at.place, at.notes
-    at.need_status(resource, "final", "amended", "corrected")
-    codes = _listed(at, child(resource, "code", place, notes), f"{place}.code")
-    value, unit = quantity(resource, "valueQuantity", place, notes)
-    components: list[Component] = []
-    if _in_cluster(at.codes, codes, "BP_PANEL"):
-        components = _components(resource, at)
-    say_implausible(at, codes, value, unit, f"{place}.valueQuantity")
-    when = chosen_moment(resource, "effective", place, notes)
-    return _coded(at, codes, when, "effective", value, unit, components=tuple(components))
+    if found.status not in FINAL_STATUSES:
+        at.nothing("status is not final or amended or corrected")
+    codes = _listed(at, found.code, "code")
+    value, unit = quantity(found.valueQuantity)
+    components: tuple[Component, ...] = ()
+    if _in_cluster(at.codes, codes, "BP_PANEL") and found.component:
+        components = _components(found.component, at)
+    if value is not None:
+        say_implausible(at, codes, value, unit, "valueQuantity")
+    when = chosen_moment(found, EFFECTIVE, place, notes)
+    return _coded(at, codes, when, "effective", value, unit, components=components)
 
 
-def _components(resource: Json, at: Setting) -> list[Component]:
+def _components(given: list[shapes.Component], at: Setting) -> tuple[Component, ...]:
     found: list[Component] = []
-    for number, part in enumerate(children(resource, "component", at.place, at.notes)):
-        place = f"{at.place}.component[{number}]"
-        code = child(part, "code", place, at.notes)
-        own = concept_codes(at.codes, code, f"{place}.code", at.notes)
+    for number, part in enumerate(given):
+        own = concept_codes(at.codes, part.code, at.place, f"component[{number}].code", at.notes)
         if not own:
             continue
         if len(found) == MAX_COMPONENTS:
-            at.notes.fault(
-                f"{at.place}.component", "too-costly", f"more than {MAX_COMPONENTS} of them count"
-            )
+            reason = f"more than {MAX_COMPONENTS} of them count"
+            at.notes.fault(f"{at.place}.component", "too-costly", reason)
             break
-        amount, unit = quantity(part, "valueQuantity", place, at.notes)
+        amount, unit = quantity(part.valueQuantity)
         found.append(Component(own, amount, int(unit)))
-        say_implausible(at, own, amount, unit, f"{place}.valueQuantity")
-    return found
+        if amount is not None:
+            say_implausible(at, own, amount, unit, f"component[{number}].valueQuantity")
+    return tuple(found)
 
 
-def procedure(resource: Json, at: Setting) -> Coded | None:
-    at.need_status(resource, "completed")
-    codes = _listed(at, child(resource, "code", at.place, at.notes), f"{at.place}.code")
-    return _coded(at, codes, chosen_moment(resource, "performed", at.place, at.notes), "performed")
+def procedure(found: shapes.Procedure, at: Setting) -> Coded | None:
+    _need_completed(found.status, at)
+    codes = _listed(at, found.code, "code")
+    when = chosen_moment(found, PERFORMED, at.place, at.notes)
+    return _coded(at, codes, when, "performed")
 
 
-def immunization(resource: Json, at: Setting) -> Coded | None:
+def immunization(found: shapes.Immunization, at: Setting) -> Coded | None:
     place, notes = at.place, at.notes
-    at.need_status(resource, "completed")
-    vaccine = child(resource, "vaccineCode", place, notes)
-    found = list(concept_codes(at.codes, vaccine, f"{place}.vaccineCode", notes))
-    for number, extension in enumerate(children(resource, "extension", place, notes)):
-        if extension.get("url") == VACCINATION_PROCEDURE and len(found) <= MAX_CODES:
-            inner = f"{place}.extension[{number}]"
-            concept = child(extension, "valueCodeableConcept", inner, notes)
-            inner = f"{inner}.valueCodeableConcept"
-            found.extend(concept_codes(at.codes, concept, inner, notes))
-    codes = sorted_codes(found)
+    _need_completed(found.status, at)
+    listed = list(concept_codes(at.codes, found.vaccineCode, place, "vaccineCode", notes))
+    for number, extension in enumerate(found.extension or ()):
+        if extension.url == VACCINATION_PROCEDURE and len(listed) <= MAX_CODES:
+            inner = f"extension[{number}].valueCodeableConcept"
+            concept = extension.valueCodeableConcept
+            listed.extend(concept_codes(at.codes, concept, place, inner, notes))
+    codes = sorted_codes(listed)
     if not codes:
         at.nothing("no code that a listed cluster holds")
-    return _coded(at, codes, chosen_moment(resource, "occurrence", place, notes), "occurrence")
+    when = chosen_moment(found, OCCURRENCE, place, notes)
+    return _coded(at, codes, when, "occurrence")
 
 
-def medication_request(resource: Json, at: Setting) -> Coded | None:
-    place, notes = at.place, at.notes
-    status = text(resource, "status", place, notes)
-    if status in ("cancelled", "draft", "entered-in-error"):
+def medication_request(found: shapes.MedicationRequest, at: Setting) -> Coded | None:
+    if found.status in ("cancelled", "draft", "entered-in-error"):
         at.nothing("not a prescription by its status")
-    intent = text(resource, "intent", place, notes)
-    if intent is not None and intent not in ORDERS:
+    if found.intent and found.intent not in ORDERS:
         at.nothing("not an order by its intent")
-    if flag(resource, "doNotPerform", place, notes):
+    if found.doNotPerform:
         at.nothing("doNotPerform is true")
-    concept = child(resource, "medicationCodeableConcept", place, notes)
-    where = f"{place}.medicationCodeableConcept"
-    reference = child(resource, "medicationReference", place, notes)
+    concept, name = found.medicationCodeableConcept, "medicationCodeableConcept"
+    reference = found.medicationReference
     if concept is None and reference is not None:
-        where = f"{place}.medicationReference"
-        pointer = text(reference, "reference", where, notes)
-        medication = at.contained.get(pointer or "")
-        if medication is not None and medication.get("resourceType") == "Medication":
-            concept = child(medication, "code", where, notes)
-        elif not notes.told(where):
-            notes.fault(
-                where, "not-supported", "counts only when it points to a contained Medication"
-            )
-    codes = _listed(at, concept, where)
-    return _coded(at, codes, moment(resource, "authoredOn", place, notes), "authoredOn")
+        concept, name = _contained_medication(reference, at), "medicationReference"
+    codes = _listed(at, concept, name)
+    return _coded(at, codes, moment(found.authoredOn, at.place, "authoredOn", at.notes),
+                  "authoredOn")  # fmt: skip
 
 
-def appointment(resource: Json, at: Setting) -> Appointment | None:
+def _contained_medication(reference: shapes.Reference, at: Setting) -> shapes.Concept | None:
+    place = f"{at.place}.medicationReference"
+    medication = at.contained(reference.reference or "")
+    if medication is not None and medication.get("resourceType") == "Medication":
+        code = child(medication, "code", place, at.notes)
+        return None if code is None else shaped(code, shapes.Concept, place, at.notes)
+    if not at.notes.told(place):
+        at.notes.fault(
+            place, "not-supported", "counts only when it points to a contained Medication"
+        )
+    return None
+
+
+def appointment(found: shapes.Appointment, at: Setting) -> Appointment | None:
     place, notes = at.place, at.notes
-    word = text(resource, "status", place, notes)
-    if word == "entered-in-error":
+    if found.status == "entered-in-error":
         at.nothing("entered in error")
-    status = APPOINTMENT_STATUSES.get(word or "")
+    status = APPOINTMENT_STATUSES.get(found.status or "")
     if status is None:
         notes.warn(f"{place}.status", "code-invalid", "not a status of FHIR: taken as booked")
         status = AppointmentStatus.BOOKED
-    start = moment(resource, "start", place, notes)
-    booked = moment(resource, "created", place, notes)
-    category = _category(resource, at)
+    start = moment(found.start, place, "start", notes)
+    booked = moment(found.created, place, "created", notes)
+    category = _category(found)
     if start is None:
         at.missing("start", "an appointment needs a start")
         return None
     return Appointment(start.day, booked.day if booked else None, status, category)
 
 
-def _category(resource: Json, at: Setting) -> int | None:
-    for number, concept in enumerate(children(resource, "serviceType", at.place, at.notes)):
-        place = f"{at.place}.serviceType[{number}]"
-        found = CATEGORY_INDEX.get(text(concept, "text", place, at.notes) or "")
-        if found is not None:
-            return found
-        for place_number, coding in enumerate(children(concept, "coding", place, at.notes)):
-            code = text(coding, "code", f"{place}.coding[{place_number}]", at.notes)
-            found = CATEGORY_INDEX.get(code or "")
-            if found is not None:
-                return found
+def _category(found: shapes.Appointment) -> int | None:
+    for concept in found.serviceType or ():
+        if concept.text in CATEGORY_INDEX:
+            return CATEGORY_INDEX[concept.text]
+        for coding in concept.coding or ():
+            if coding.code in CATEGORY_INDEX:
+                return CATEGORY_INDEX[coding.code]
     return None
 
 
-def _listed(at: Setting, concept: Json | None, place: str) -> tuple[Code, ...]:
-    codes = concept_codes(at.codes, concept, place, at.notes)
+def _need_completed(status: str | None, at: Setting) -> None:
+    if status != "completed":
+        at.nothing("status is not completed")
+
+
+def _listed(at: Setting, concept: shapes.Concept | None, name: str) -> tuple[Code, ...]:
+    codes = concept_codes(at.codes, concept, at.place, name, at.notes)
     if not codes:
         at.nothing("no code that a listed cluster holds")
     return codes
@@ -263,7 +257,7 @@ def _coded(
     when: Moment | None,
     element: str,
     value: int | float | None = None,
-    unit: Unit = Unit.ABSENT,
+    unit: int = Unit.ABSENT,
     *,
     resolved: int | None = None,
     components: tuple[Component, ...] = (),
@@ -281,14 +275,21 @@ def _in_cluster(codes: CodeList, found: tuple[Code, ...], cluster: str) -> bool:
     return any(cluster in codes.clusters_of(code) for code in found)
 
 
-MAPPINGS: Final[Mapping[str, Callable[[Json, Setting], Body | None]]] = {
-    "Appointment": appointment,
-    "Condition": condition,
-    "Encounter": contact,
-    "EpisodeOfCare": registration,
-    "Immunization": immunization,
-    "MedicationRequest": medication_request,
-    "Observation": observation,
-    "Patient": person,
-    "Procedure": procedure,
+class Mapping(NamedTuple):
+    """What is read of a type, and the body that comes of that."""
+
+    shape: type[shapes.Resource]
+    body: Callable[[Any, Setting], Body | None]
+
+
+MAPPINGS: Final[dict[str, Mapping]] = {
+    "Appointment": Mapping(shapes.Appointment, appointment),
+    "Condition": Mapping(shapes.Condition, condition),
+    "Encounter": Mapping(shapes.Encounter, contact),
+    "EpisodeOfCare": Mapping(shapes.EpisodeOfCare, registration),
+    "Immunization": Mapping(shapes.Immunization, immunization),
+    "MedicationRequest": Mapping(shapes.MedicationRequest, medication_request),
+    "Observation": Mapping(shapes.Observation, observation),
+    "Patient": Mapping(shapes.Patient, person),
+    "Procedure": Mapping(shapes.Procedure, procedure),
 }

@@ -5,65 +5,61 @@ from typing import Final
 from peerview_common.facts import Contact
 from peerview_ingest.fhir.resolver import literal, named_type
 from peerview_ingest.fhir.setting import Setting
-from peerview_ingest.fhir.values import Json, child, children, moment, text
+from peerview_ingest.fhir.shapes import Encounter, EncounterParticipant
+from peerview_ingest.fhir.values import moment
 
 NO_CONTACT_CLASSES: Final = frozenset({"EMER", "IMP", "ACUTE", "NONAC"})
 
 
-def contact(resource: Json, at: Setting) -> Contact | None:
-    place, notes = at.place, at.notes
-    at.need_status(resource, "finished")
-    encounter_class = child(resource, "class", place, notes)
-    word = text(encounter_class, "code", f"{place}.class", notes) if encounter_class else None
+def contact(found: Encounter, at: Setting) -> Contact | None:
+    if found.status != "finished":
+        at.nothing("status is not finished")
+    word = found.class_.code if found.class_ else None
     if word in NO_CONTACT_CLASSES:
         at.nothing("not a GP contact by its class")
-    gp = _gp(resource, at, ambulatory=word == "AMB")
+    gp = _gp(found, at, ambulatory=word == "AMB")
     if gp is None:
         at.nothing("no identified GP among its participants")
-    period = child(resource, "period", place, notes) or {}
-    start = moment(period, "start", f"{place}.period", notes)
+    start = None
+    if found.period is not None:
+        start = moment(found.period.start, at.place, "period.start", at.notes)
     if start is None:
         at.missing("period.start", "an encounter needs a start")
         return None
     return Contact(start.day, at.keys.gp(gp or ""))
 
 
-def _gp(resource: Json, at: Setting, *, ambulatory: bool) -> str | None:
+def _gp(found: Encounter, at: Setting, *, ambulatory: bool) -> str | None:
     """The first participant of type PPRF with an identity; else, if ambulatory, the first."""
     first = None
-    for number, participant in enumerate(children(resource, "participant", at.place, at.notes)):
-        place = f"{at.place}.participant[{number}]"
-        found = _identity(participant, at, place)
-        if found is None:
+    for participant in found.participant or ():
+        identity = _identity(participant, at)
+        if identity is None:
             continue
-        for type_number, concept in enumerate(children(participant, "type", place, at.notes)):
-            codings = children(concept, "coding", f"{place}.type[{type_number}]", at.notes)
-            if any(coding.get("code") == "PPRF" for coding in codings):
-                return found
-        first = first or found
+        for concept in participant.type or ():
+            for coding in concept.coding or ():
+                if coding.code == "PPRF":
+                    return identity
+        first = first or identity
     return first if ambulatory else None
 
 
-def _identity(participant: Json, at: Setting, place: str) -> str | None:
-    notes = at.notes
-    individual = child(participant, "individual", place, notes)
+def _identity(participant: EncounterParticipant, at: Setting) -> str | None:
+    individual = participant.individual
     if individual is None:
         return None
-    place = f"{place}.individual"
-    reference = text(individual, "reference", place, notes)
-    kind = text(individual, "type", place, notes)
-    if reference is not None:
+    reference, kind = individual.reference, individual.type
+    if reference:
         kind, points = _pointed(reference, kind, at)
         if points:
             return reference
     if kind in ("PractitionerRole", "RelatedPerson"):
         return None
-    identifier = child(individual, "identifier", place, notes)
-    if identifier is None:
+    given = individual.identifier
+    if given is None:
         return None
-    value = text(identifier, "value", f"{place}.identifier", notes)
-    system = text(identifier, "system", f"{place}.identifier", notes) or ""
-    return f"{system}|{value}" if value else None
+    value, system = given.value, given.system
+    return f"{system or ''}|{value}" if value else None
 
 
 def _pointed(reference: str, kind: str | None, at: Setting) -> tuple[str | None, bool]:
@@ -71,11 +67,11 @@ def _pointed(reference: str, kind: str | None, at: Setting) -> tuple[str | None,
     if reference.startswith("urn:"):
         target = at.resolver.urn(reference)
         return (target.type if target else kind), bool(target and target.type == "Practitioner")
-    inside = at.contained.get(reference)
+    inside = at.contained(reference)
     if inside is not None:
         return str(inside.get("resourceType")), False
+    if reference.startswith(("Practitioner/", "Practitioner?identifier=")):
+        return "Practitioner", True
     target = literal(reference)
-    points = (target is not None and target.type == "Practitioner") or (
-        reference.startswith(("Practitioner/", "Practitioner?identifier="))
-    )
+    points = target is not None and target.type == "Practitioner"
     return named_type(reference) or kind, points

@@ -5,8 +5,9 @@ carries. What would make it depend on what is stored (conditional forms) is refu
 have stored something; nothing here can be looked up by a sender.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from peerview_ingest.fhir.issues import Notes
 from peerview_ingest.fhir.resolver import Target, addressed
@@ -16,8 +17,7 @@ CONDITIONS: Final = ("ifNoneExist", "ifMatch", "ifNoneMatch")
 METHODS: Final = ("POST", "PUT", "DELETE")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What an entry asks for. Without a ``request`` it is as a PUT of its resource."""
 
     method: str | None

@@ -1,8 +1,9 @@
 """What a reader has to say about a resource. Names places, never values."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
 
 Severity: TypeAlias = Literal["error", "warning", "information"]
 
@@ -14,8 +15,7 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
 
 
-@dataclass(frozen=True, slots=True)
-class Issue:
+class Issue(Struct, frozen=True, gc=False):
     """One finding, as an OperationOutcome words it. ``code`` is FHIR's issue type."""
 
     severity: Severity
@@ -33,19 +33,16 @@ class Issue:
         }
 
 
-class Notes:
+class Notes(Struct, gc=False):
     """What is found wrong with one resource, all of it: a reader notes a fault and reads on.
 
     A fault refuses the resource; a warning does not. Two faults of one place are told once, and of
     very many only the first, so that what is said never grows with what was sent.
     """
 
-    __slots__ = ("faulty", "issues", "place")
-
-    def __init__(self, place: str = "") -> None:
-        self.issues: list[Issue] = []
-        self.faulty = False
-        self.place = place
+    place: str = ""
+    issues: list[Issue] = []
+    faulty: bool = False
 
     def fault(self, expression: str, code: str, diagnostics: str) -> None:
         self.faulty = True

@@ -1,7 +1,9 @@
 """Readings that count as none: ingest takes them, and says so."""
 
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
+from peerview_common.codes import CodeList
 from peerview_common.facts import Code, Unit
 from peerview_ingest.fhir.setting import Setting
 
@@ -12,23 +14,37 @@ PLAUSIBLE: Final = {
 }
 
 
+class _Range(NamedTuple):
+    low: float
+    high: float
+    unit: Unit
+    """The one that it must be in, if it says one."""
+
+
 def say_implausible(
-    at: Setting, codes: tuple[Code, ...], value: int | float | None, unit: Unit, place: str
+    at: Setting, codes: tuple[Code, ...], value: int | float, unit: Unit, element: str
 ) -> None:
-    if value is None:
+    wanted = _range(at.codes, codes, unit)
+    if wanted is None:
         return
-    clusters = frozenset[str]().union(*(at.codes.clusters_of(code) for code in codes))
+    if unit not in (Unit.ABSENT, wanted.unit):
+        reason = "not in the unit of its code: it counts as no reading"
+        at.notes.warn(f"{at.place}.{element}", "value", reason)
+        return
+    amount = 10.93 * value - 23.5 if wanted.unit is Unit.PERCENT else value
+    if not wanted.low <= amount <= wanted.high:
+        reason = "outside what is plausible: it counts as no reading"
+        at.notes.warn(f"{at.place}.{element}", "value", reason)
+
+
+@lru_cache(maxsize=4_096)
+def _range(listed: CodeList, codes: tuple[Code, ...], unit: Unit) -> _Range | None:
+    clusters = frozenset[str]().union(*(listed.clusters_of(code) for code in codes))
     percent = "HBA1C_PERCENT" in clusters and not (
         "HBA1C_IFCC" in clusters and unit in (Unit.ABSENT, Unit.MMOL_PER_MOL)
     )
     for prefix, (low, high, own) in PLAUSIBLE.items():
-        if not any(cluster.startswith(prefix) for cluster in clusters):
-            continue
-        wanted = Unit.PERCENT if own is Unit.MMOL_PER_MOL and percent else own
-        if unit not in (Unit.ABSENT, wanted):
-            at.notes.warn(place, "value", "not in the unit of its code: it counts as no reading")
-            return
-        amount = 10.93 * value - 23.5 if wanted is Unit.PERCENT else value
-        if not low <= amount <= high:
-            at.notes.warn(place, "value", "outside what is plausible: it counts as no reading")
-            return
+        if any(cluster.startswith(prefix) for cluster in clusters):
+            in_percent = own is Unit.MMOL_PER_MOL and percent
+            return _Range(low, high, Unit.PERCENT if in_percent else own)
+    return None

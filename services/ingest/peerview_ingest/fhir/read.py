@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from peerview_common.days import LONG_AGO
 from peerview_common.facts import Coded, Fact
@@ -34,8 +35,7 @@ class Receipt:
     max_future_hours: int = 24
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True, gc=False):
     """What became of one resource."""
 
     place: str

@@ -2,43 +2,42 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from peerview_common.codes import CodeList
-from peerview_common.facts import EARLIEST, FHIR_NAMES, FINAL, NO_VERSION, Body, Fact, pack_id
+from peerview_common.facts import EARLIEST, FHIR_NAMES, FINAL, NO_VERSION, Body, Fact
 from peerview_ingest.fhir.bodies import MAPPINGS
 from peerview_ingest.fhir.entries import Asked, asked, check
 from peerview_ingest.fhir.issues import Notes, Outcome
 from peerview_ingest.fhir.keys import Keys, is_nhs_number, issuable
+from peerview_ingest.fhir.known_keys import KnownKeys
 from peerview_ingest.fhir.read import Feed, Read, Receipt, dropped, refused
 from peerview_ingest.fhir.resolver import (
     NHS_NUMBER_SYSTEM,
-    Contained,
     Resolver,
     identity,
+    identity_of,
     ods_of_organisation,
 )
 from peerview_ingest.fhir.setting import Nothing, Setting
+from peerview_ingest.fhir.shapes import Meta, Patient, Resource
+from peerview_ingest.fhir.shaping import shaped
 from peerview_ingest.fhir.subjects import Subjects, say_nobody
+from peerview_ingest.fhir.times import parse_millis
 from peerview_ingest.fhir.types import RESOURCE_TYPES
-from peerview_ingest.fhir.values import NO_DATE, Json, child, children, parse_millis, text
+from peerview_ingest.fhir.values import NO_DATE, Json, child, text
 from peerview_ingest.fhir.versions import deletion_version, version_number
 
 HOUR_MS: Final = 3_600_000
+TEN_DIGITS: Final = 1_000_000_000
 MAX_ENTRIES: Final = 50_000
 """Of a Bundle that is sent; files may hold larger ones."""
 
 
-@dataclass(slots=True)
-class _Version:
-    stamp: int
-    version: int
-    stamped: bool
-
-
 @dataclass(frozen=True)
 class Reader:
-    """Reads what one feed sends. Holds no state: any resource may be read at any time."""
+    """Reads what one feed sends. Any resource may be read at any time; all that it remembers are
+    keys, so as not to make them again."""
 
     codes: CodeList
     feed: Feed
@@ -46,6 +45,17 @@ class Reader:
     clock: Receipt
     organisations: dict[str, str] = field(default_factory=dict)
     """ODS codes of organisations received before, by id."""
+    _known: KnownKeys = field(init=False, repr=False)
+    _subjects: Subjects = field(init=False, repr=False)
+    _latest: int | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_known", KnownKeys(self.keys, self.feed.source))
+        object.__setattr__(self, "_subjects", Subjects(self._known))
+        latest = None
+        if self.clock.now is not None:
+            latest = self.clock.now + self.clock.max_future_hours * HOUR_MS
+        object.__setattr__(self, "_latest", latest)
 
     def read(self, document: object, outer: Resolver | None = None) -> list[Read]:
         """A Bundle's resources in its order, or the one resource that it is."""
@@ -132,7 +142,8 @@ class Reader:
         stamp_text, where, version = deletion_version(entry, resource, place, timestamp, notes)
         patients: tuple[bytes, ...] = ()
         if resource and kind != "Patient" and kind in MAPPINGS:
-            patients = self._subjects.of(resource, kind, resolver, f"{place}.resource", notes)
+            found = shaped(resource, MAPPINGS[kind].shape, f"{place}.resource", notes)
+            patients = self._subjects.of(found, kind, resolver)
         self._stamp(stamp_text, where, notes)
         if notes.faulty:
             return Read(place, kind or None, Outcome.REJECTED, issues=tuple(notes.issues))
@@ -163,9 +174,9 @@ class Reader:
         if stamp is None:
             stamp = FINAL if self.clock.now is None else self.clock.now
         if kind == "Patient":
-            patients = (self._subjects.key(id_text),)
-        shown = self.keys.fact_id(id_text)
-        fact = self._fact(kind, shown, _Version(stamp, version, True), None, deleted=True)
+            patients = (self._known.patient(id_text),)
+        packed, same = self._known.fact_id(id_text)
+        fact = Fact(FHIR_NAMES[kind], packed, stamp, self._number(version), "", True, None)
         return Read(
             place,
             kind,
@@ -173,7 +184,7 @@ class Reader:
             patients,
             fact,
             stamped=stamp_text is not None,
-            id=id_text if shown == id_text else None,
+            id=id_text if same else None,
         )
 
     def resource(
@@ -183,8 +194,12 @@ class Reader:
         place: str | None = None,
         notes: Notes | None = None,
     ) -> Read:
-        """One resource. ``place`` is where it stands; its type where it stands alone. ``notes``
-        holds what is wrong already with the entry that it is in."""
+        """One resource, as JSON or, alone on its line, shaped already. ``place`` is where it
+        stands; its type where it stands alone. ``notes`` holds what is wrong already with the entry
+        that it is in."""
+        if isinstance(resource, Resource):
+            name = type(resource).__name__
+            return self._mapped(resource, name, place or name, resolver, Notes(place or name))
         if not isinstance(resource, dict):
             return refused(place or "resource", None, "structure", "must be an object")
         kind = resource.get("resourceType")
@@ -199,104 +214,100 @@ class Reader:
             return refused(place, kind, "not-supported", "a Bundle within a Bundle is not read")
         if kind not in MAPPINGS:
             return dropped(place, kind)
-        return self._mapped(resource, kind, place, resolver, notes)
+        found = shaped(resource, MAPPINGS[kind].shape, place, notes)
+        return self._mapped(found, kind, place, resolver, notes)
 
     def _mapped(
-        self, resource: Json, kind: str, place: str, resolver: Resolver, notes: Notes
+        self, found: Resource, kind: str, place: str, resolver: Resolver, notes: Notes
     ) -> Read:
-        id_text = identity(resource, place, notes)
+        id_text = identity_of(found)
         if id_text is None and not notes.told(f"{place}.id"):
             reason = "needs an id or an identifier: sent again, it would count a second time"
             notes.fault(place, "required", reason)
-        version = self._version(resource, place, notes)
+        stamp, number, stamped = self._version(found.meta, place, notes)
         unkeyed = notes.faulty
         setting = Setting(
             self.codes,
-            self.keys,
+            self._known,
             resolver,
             self.feed.practice,
             self.feed.register_all,
-            version.stamp,
-            version.stamped,
+            stamp,
+            stamped,
             place,
             notes,
-            Contained(resource, place, notes),
+            found.contained,
         )
         body: Body | None = None
         outcome = Outcome.ACCEPTED
         patients: tuple[bytes, ...] = ()
-        number: bytes | None = None
+        person: bytes | None = None
         try:
             if kind == "Patient":
-                number = self._nhs_number(resource, place, notes)
-                patients = (self._subjects.key(id_text or ""),)
+                person = self._nhs_number(cast(Patient, found))
+                patients = (self._known.patient(id_text or ""),)
             else:
-                patients = self._subjects.of(resource, kind, resolver, place, notes)
-            body = MAPPINGS[kind](resource, setting)
+                patients = self._subjects.of(found, kind, resolver)
+            body = MAPPINGS[kind].body(found, setting)
             if not patients:
-                say_nobody(resource, kind, setting)
+                say_nobody(found, kind, setting)
         except Nothing as nothing:
             body, outcome = None, Outcome.DROPPED
             notes.inform(place, nothing.reason)
         if notes.faulty:
             if self.clock.now is not None or unkeyed:
                 return Read(place, kind, Outcome.REJECTED, issues=tuple(notes.issues))
-            body, outcome, number = None, Outcome.REJECTED, None
-        shown = self.keys.fact_id(id_text or "")
+            body, outcome, person = None, Outcome.REJECTED, None
+        packed, same = self._known.fact_id(id_text or "")
+        number = self._number(number)
         return Read(
             place,
             kind,
             outcome,
             patients,
-            self._fact(kind, shown, version, body, deleted=False),
-            tuple(notes.issues),
-            version.stamped,
-            id_text if shown == id_text else None,
-            number,
+            Fact(FHIR_NAMES[kind], packed, stamp, number, "", False, body),
+            tuple(notes.issues) if notes.issues else (),
+            stamped,
+            id_text if same else None,
+            person,
         )
 
-    @property
-    def _subjects(self) -> Subjects:
-        return Subjects(self.keys, self.feed.source)
+    def _version(self, meta: Meta | None, place: str, notes: Notes) -> tuple[int, int, bool]:
+        """Its stamp and number, and whether the stamp is its own."""
+        number = NO_VERSION
+        if meta is not None:
+            number = version_number(meta.versionId)
+            if meta.lastUpdated:
+                stamp = self._stamp(meta.lastUpdated, place, notes, ".meta.lastUpdated")
+                if stamp is not None:
+                    return stamp, number, True
+        return EARLIEST if self.clock.now is None else self.clock.now, number, False
 
-    def _version(self, resource: Json, place: str, notes: Notes) -> _Version:
-        meta = child(resource, "meta", place, notes) or {}
-        at = f"{place}.meta"
-        stamp = self._stamp(text(meta, "lastUpdated", at, notes), f"{at}.lastUpdated", notes)
-        number = version_number(meta.get("versionId"))
-        if stamp is None:
-            return _Version(EARLIEST if self.clock.now is None else self.clock.now, number, False)
-        return _Version(stamp, number, True)
+    def _number(self, version: int) -> int:
+        """A version's number as the log may have it. One that may be a person's is none: the stamp
+        alone must do."""
+        kept = self.clock.now is None or version < TEN_DIGITS or not issuable(str(version))
+        return version if kept else NO_VERSION
 
-    def _fact(
-        self, kind: str, shown: str, version: _Version, body: Body | None, *, deleted: bool
-    ) -> Fact:
-        number = version.version
-        if self.clock.now is not None and issuable(str(number)):
-            number = NO_VERSION  # it may be a person's: the stamp alone must do
-        return Fact(FHIR_NAMES[kind], pack_id(shown), version.stamp, number, "", deleted, body)
-
-    def _stamp(self, value: str | None, place: str, notes: Notes) -> int | None:
+    def _stamp(self, value: str | None, place: str, notes: Notes, within: str = "") -> int | None:
         if value is None:
             return None
         try:
             stamp = parse_millis(value)
         except (ValueError, OverflowError):
-            notes.fault(place, "value", NO_DATE)
+            notes.fault(place + within, "value", NO_DATE)
             return None
-        now = self.clock.now
-        if now is not None and stamp > now + self.clock.max_future_hours * HOUR_MS:
+        if self._latest is not None and stamp > self._latest:
             reason = f"lies more than {self.clock.max_future_hours} hours ahead of receipt"
-            notes.fault(place, "business-rule", reason)
+            notes.fault(place + within, "business-rule", reason)
         return stamp
 
-    def _nhs_number(self, resource: Json, place: str, notes: Notes) -> bytes | None:
-        for number, entry in enumerate(children(resource, "identifier", place, notes)):
-            at = f"{place}.identifier[{number}]"
-            if text(entry, "system", at, notes) == NHS_NUMBER_SYSTEM:
-                value = (text(entry, "value", at, notes) or "").replace(" ", "").replace("-", "")
+    def _nhs_number(self, found: Patient) -> bytes | None:
+        for each in found.identifier or ():
+            if each.system == NHS_NUMBER_SYSTEM:
+                value = (each.value or "").replace(" ", "").replace("-", "")
                 if is_nhs_number(value):
-                    return self.keys.person(value) or None
+                    return self._known.person(value) or None
         return None
 
     def _organisation(self, resource: Json, place: str, notes: Notes) -> Read:

@@ -1,12 +1,14 @@
 """References: what a resource points to, among the resources given with it."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Final
+
+from msgspec import Struct
 
 from peerview_common.facts import NO_VERSION
 from peerview_ingest.fhir.issues import Notes
+from peerview_ingest.fhir.shapes import Resource
 from peerview_ingest.fhir.values import Json, child, children, text
 from peerview_ingest.fhir.versions import deletion_version, order, version_number
 
@@ -19,8 +21,7 @@ _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CONDITIONAL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://[^?#]*/)?([A-Za-z]+)\?.*", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True, gc=False):
     """What a reference points to. ``id`` is the logical id, else the first business identifier."""
 
     type: str
@@ -67,6 +68,17 @@ def _identifier(entry: Json, place: str, notes: Notes) -> str | None:
     return None if value is None else f"{text(entry, 'system', place, notes) or ''}|{value}"
 
 
+def identity_of(found: Resource) -> str | None:
+    """The same of what is shaped already."""
+    if found.id:
+        return found.id
+    given = found.identifier
+    for each in given if isinstance(given, Sequence) else (given,) if given else ():
+        if each.value:
+            return f"{each.system or ''}|{each.value}"
+    return None
+
+
 def addressed(url: object) -> Target | None:
     """What the ``request.url`` of a PUT or DELETE names: ``Type/ID``; None for anything else."""
     match = _ADDRESS.fullmatch(url) if isinstance(url, str) else None
@@ -85,33 +97,41 @@ class Resolver:
     ) -> None:
         self._outer = outer
         self._full_urls: dict[str, Target] = {}
-        self._ids: dict[str, Target] = {}
+        self._ids: dict[str, str] = {}
+        """Types by id."""
         self._known = organisations or {}
         self._organisations: dict[str, tuple[tuple[int, int, bool], str]] = {}
         """The newest version of each organisation given here: its order, and its ODS code or ""."""
 
     def add(self, resource: object, full_url: object = None, known_id: str | None = None) -> None:
-        """Take note of a resource, whatever its type; what is malformed is passed over.
+        """Take note of a resource, whatever its type, as JSON or shaped already (of a line, which
+        has no ``full_url``); what is malformed is passed over.
 
         ``known_id`` is its id where its address alone says it.
         """
+        if isinstance(resource, Resource):
+            if resource.id:
+                self._ids.setdefault(resource.id, type(resource).__name__)
+            return
         if not isinstance(resource, dict):
             return
         kind = resource.get("resourceType")
         if not isinstance(kind, str):
             return
-        notes = Notes()
-        found = identity(resource, kind, notes)
-        own = resource.get("id")
-        if known_id is not None and not own:
-            own = found = known_id
-        if notes.faulty or (found is None and not isinstance(full_url, str)):
-            return
+        own = resource.get("id") or known_id
+        found: str | None
+        if isinstance(own, str):
+            found = own
+        else:
+            notes = Notes()
+            found = identity(resource, kind, notes)
+            if notes.faulty or (found is None and not isinstance(full_url, str)):
+                return
         target = Target(kind, found or "")
         if isinstance(full_url, str):
             self._full_urls[full_url] = target
         if isinstance(own, str):
-            self._ids.setdefault(target.id, target)
+            self._ids.setdefault(target.id, kind)
         if kind == "Organization":
             self._organise(target.id, *_version_of(resource), ods_of_organisation(resource) or "")
 
@@ -158,9 +178,9 @@ class Resolver:
 
     def _by_id(self, id_text: str) -> Target | None:
         found = self._ids.get(id_text)
-        if found is None and self._outer is not None:
-            return self._outer._by_id(id_text)
-        return found
+        if found is None:
+            return None if self._outer is None else self._outer._by_id(id_text)
+        return Target(found, id_text)
 
     def target(self, reference: str) -> Target | None:
         """What a literal or ``urn:uuid:`` reference points to; a conditional one is nothing."""
@@ -197,60 +217,3 @@ def ods_of_organisation(resource: Json) -> str | None:
             if value is not None or notes.faulty:
                 return None if notes.faulty else value
     return None
-
-
-class Contained:
-    """A resource's contained ones by their ids, put in order when the first is asked for."""
-
-    __slots__ = ("_found", "_notes", "_place", "_resource")
-
-    def __init__(self, resource: Json, place: str, notes: Notes) -> None:
-        self._resource, self._place, self._notes = resource, place, notes
-        self._found: dict[str, Json] | None = None
-
-    def get(self, reference: str) -> Json | None:
-        """What ``#id`` points to."""
-        if not reference.startswith("#"):
-            return None
-        if self._found is None:
-            self._found = {}
-            for each in children(self._resource, "contained", self._place, self._notes):
-                own = each.get("id")
-                if isinstance(own, str):
-                    self._found.setdefault(own, each)
-        return self._found.get(reference[1:])
-
-
-def practice_of(
-    reference: Json,
-    place: str,
-    resolver: Resolver,
-    contained: Contained,
-    notes: Notes,
-    *,
-    bare_identifier: bool,
-) -> str | None:
-    """The practice that a Reference names, by ODS code; None where it gives none.
-
-    ``bare_identifier`` says whether an identifier without a system is taken as an ODS code.
-    """
-    identifier = child(reference, "identifier", place, notes)
-    if identifier is not None:
-        at = f"{place}.identifier"
-        system = text(identifier, "system", at, notes)
-        value = text(identifier, "value", at, notes)
-        if value and (system == ODS_SYSTEM or (system is None and bare_identifier)):
-            return value
-    pointer = text(reference, "reference", place, notes)
-    if pointer is None:
-        return None
-    inside = contained.get(pointer)
-    if inside is not None:
-        return ods_of_organisation(inside) if inside.get("resourceType") == "Organization" else None
-    target = resolver.target(pointer)
-    if target is None or target.type != "Organization":
-        return None
-    known = resolver.ods_of(target)
-    if known is not None or pointer.startswith("urn:"):
-        return known
-    return target.id

@@ -1,14 +1,17 @@
 """What the mapping of one resource may look at, and where it notes what it saw."""
 
-from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct
 
 from peerview_common.codes import CodeList
 from peerview_common.days import LONG_AGO, day_of_millis
 from peerview_common.facts import EARLIEST
 from peerview_ingest.fhir.issues import Notes
-from peerview_ingest.fhir.keys import Keys
-from peerview_ingest.fhir.resolver import Contained, Resolver
-from peerview_ingest.fhir.values import Json, text
+from peerview_ingest.fhir.known_keys import KnownKeys
+from peerview_ingest.fhir.resolver import ODS_SYSTEM, Resolver, ods_of_organisation
+from peerview_ingest.fhir.shapes import Reference
+from peerview_ingest.fhir.values import Json, children
 
 
 class Nothing(Exception):
@@ -19,12 +22,11 @@ class Nothing(Exception):
         self.reason = reason
 
 
-@dataclass(slots=True)
-class Setting:
+class Setting(Struct, gc=False):
     """What a mapping may look at besides the resource, and where it notes what it saw."""
 
     codes: CodeList
-    keys: Keys
+    keys: KnownKeys
     resolver: Resolver
     practice: str
     register_all: bool
@@ -33,7 +35,21 @@ class Setting:
     stamped: bool
     place: str
     notes: Notes
-    contained: Contained
+    given: Any
+    """Its ``contained``, as it was sent."""
+    known: dict[str, Json] | None = None
+
+    def contained(self, reference: str) -> Json | None:
+        """What ``#id`` points to. They are put in order when the first is asked for."""
+        if not reference.startswith("#"):
+            return None
+        if self.known is None:
+            self.known = {}
+            for each in children({"contained": self.given}, "contained", self.place, self.notes):
+                own = each.get("id")
+                if isinstance(own, str):
+                    self.known.setdefault(own, each)
+        return self.known.get(reference[1:])
 
     def resolved_day(self, receipt: bool) -> int:
         """The day of ``lastUpdated``, or of receipt where one is known."""
@@ -51,6 +67,27 @@ class Setting:
         if not self.notes.told(f"{self.place}.{element}", parent):
             self.notes.fault(f"{self.place}.{element}", "required", reason)
 
-    def need_status(self, resource: Json, *wanted: str) -> None:
-        if text(resource, "status", self.place, self.notes) not in wanted:
-            self.nothing(f"status is not {' or '.join(wanted)}")
+    def practice_of(self, reference: Reference, *, bare_identifier: bool) -> str | None:
+        """The practice that a Reference names, by ODS code; None where it gives none.
+
+        ``bare_identifier`` says whether an identifier without a system is taken as an ODS code.
+        """
+        given = reference.identifier
+        if given is not None:
+            system, value = given.system, given.value
+            if value and (system == ODS_SYSTEM or (not system and bare_identifier)):
+                return value
+        pointer = reference.reference
+        if not pointer:
+            return None
+        inside = self.contained(pointer)
+        if inside is not None:
+            organisation = inside.get("resourceType") == "Organization"
+            return ods_of_organisation(inside) if organisation else None
+        target = self.resolver.target(pointer)
+        if target is None or target.type != "Organization":
+            return None
+        known = self.resolver.ods_of(target)
+        if known is not None or pointer.startswith("urn:"):
+            return known
+        return target.id

@@ -5,7 +5,8 @@ from typing import Final
 
 from peerview_common.facts import EARLIEST, FINAL, NO_VERSION
 from peerview_ingest.fhir.issues import Notes
-from peerview_ingest.fhir.values import Json, child, parse_millis, text
+from peerview_ingest.fhir.times import parse_millis
+from peerview_ingest.fhir.values import Json, child, text
 
 MAX_VERSION: Final = 2**63 - 1
 
@@ -14,6 +15,8 @@ _ETAG = re.compile(r'(?:W/)?"?(\d+)"?', re.ASCII)
 
 def version_number(value: object) -> int:
     """A ``versionId`` when it is all digits, else -1."""
+    if isinstance(value, str) and len(value) < 18 and value.isascii() and value.isdigit():
+        return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return min(value, MAX_VERSION) if value >= 0 else NO_VERSION
     if isinstance(value, str) and value.isascii() and value.isdigit():
