@@ -1,13 +1,16 @@
 """Faust's Kafka transport, with what it lacks: a lease that heartbeats renew, and commits that are
 exactly as far as the work is in the log."""
 
+import asyncio
 import functools
 import logging
 import sys
-from collections.abc import Callable
-from typing import Any, ClassVar
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Final
 
 import aiokafka.codec
+import structlog
 from aiokafka.record import default_records
 from faust.transport.consumer import Consumer as BaseConsumer
 from faust.transport.drivers import aiokafka as driver
@@ -15,6 +18,8 @@ from faust.types import TP, Message
 from mode.utils.queues import FlowControlEvent
 
 from peerview_compute.engine.lease import Lease
+
+log = structlog.get_logger(__name__)
 
 SafeOffset = Callable[[TP], int | None]
 """Up to where a partition may be committed: the next offset to read. None for nothing new."""
@@ -43,6 +48,27 @@ FAUST_LOG = logging.getLogger("faust")
 """What Faust's services say of themselves, ours of its kind included."""
 
 
+METADATA_MAX_AGE_S: Final = 5.0
+"""After so long a topic that was not known becomes known, and the group is assigned anew."""
+KNOWN_WITHIN_S: Final = 5.0
+
+
+async def until_known(client: Any, topics: Iterable[str], seconds: float = KNOWN_WITHIN_S) -> None:
+    """Ask for metadata until all ``topics`` are in it, or for so long.
+
+    A broker that has just started may not know its topics yet. The leader of a group leaves out
+    what it does not know: nobody would have anything until the metadata are looked at again.
+    """
+    end = time.monotonic() + seconds
+    wanted = set(topics)
+    while missing := [name for name in wanted if not client.cluster.partitions_for_topic(name)]:
+        if time.monotonic() >= end:
+            log.warning("topics unknown to the broker", topics=sorted(missing))
+            return
+        await client.force_metadata_update()
+        await asyncio.sleep(0.1)
+
+
 class LeasedThread(driver.AIOKafkaConsumerThread):
     logger = FAUST_LOG
     lease: Lease
@@ -59,6 +85,13 @@ class LeasedThread(driver.AIOKafkaConsumerThread):
             return member
 
         coordinator._do_heartbeat = answered
+        perform = coordinator._perform_assignment
+
+        async def informed(response: Any) -> Any:
+            await until_known(coordinator._client, coordinator._subscription.topics)
+            return await perform(response)
+
+        coordinator._perform_assignment = informed
 
     async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
         self.lease.renew()

@@ -25,6 +25,7 @@ from peerview_compute.engine.table import NoRecovery, StateTable, state_topic
 from peerview_compute.engine.tail import Changelog, Tail
 from peerview_compute.engine.transport import (
     FAUST_LOG,
+    METADATA_MAX_AGE_S,
     KeepingFlowControl,
     compress_fast,
     leased_transport,
@@ -140,6 +141,7 @@ class Worker:
             producer_max_request_size=topics.MAX_MESSAGE_BYTES,
             producer_request_timeout=REQUEST_TIMEOUT_S,
             consumer_auto_offset_reset="earliest",
+            consumer_metadata_max_age_ms=round(METADATA_MAX_AGE_S * 1000),
             broker_session_timeout=settings.session_timeout_s,
             broker_heartbeat_interval=settings.heartbeat_s,
             broker_request_timeout=max(90.0, settings.session_timeout_s * 2),
@@ -274,12 +276,15 @@ class Worker:
 
     async def _recovered(self, numbers: set[int]) -> None:
         """Read what the changelog holds of our partitions, and count it anew."""
+        # of the assignment that ``numbers`` are of: another may come while we wait for our turn
+        generation = self.app.consumer_generation_id
+
+        def still_ours() -> bool:
+            return self.app.consumer_generation_id == generation and not self.fatal.done()
+
         async with self._recovering:
-            generation = self.app.consumer_generation_id
-
-            def still_ours() -> bool:
-                return self.app.consumer_generation_id == generation and not self.fatal.done()
-
+            if not still_ours():
+                return
             began = time.monotonic()
             # a partition that we only followed is read to its end now, by one reader
             self._standbys -= numbers
