@@ -24,7 +24,6 @@ from peerview_ingest.main import DEMONSTRATION_KEY
 from peerview_ingest.store import Store
 from peerview_ingest.submission import Ingest
 from peerview_share.api.app import create_app
-from peerview_share.delivery.views import named_cells
 from peerview_share.store import outgoing
 from peerview_tools.issuer import DevelopmentIssuer
 from tests.compute.engine.feed import DAY, history, patient_key
@@ -184,12 +183,19 @@ def of_share(folder: Path) -> Examples:
     cells = {"bp-htn-u80": patients(40, 100)}
     world.release({one: cells, two: cells})
     share.agreements.poll()
-    epoch = share.published.get()
-    assert epoch is not None
     compiled = share.agreements.get()
-    shown = named_cells(
-        compiled.index, epoch, share.catalogue, network="north", viewer=one, now=clock()
-    )
+    shown = share.views.of(compiled.index, "north", one, now=clock()).cells
+    many = [f"A99{n:03}" for n in range(100, 123)]
+    for mode in ("anonymous", "distribution"):
+        text = document(*many, id=mode, network={"id": mode})
+        world.agree(text | {"peerIdentification": {"mode": mode}})
+    world.release({code: cells | {"dna": patients(20, 400)} for code in many})
+    share.agreements.poll()
+    unnamed = [
+        cell
+        for mode in ("anonymous", "distribution")
+        for cell in share.views.of(share.agreements.get().index, mode, many[0], now=clock()).derived
+    ]
     with share.database.read() as connection:
         events = outgoing.waiting(connection)
     share.database.close()
@@ -204,6 +210,17 @@ def of_share(folder: Path) -> Examples:
                 JSON,
             )
             for cell in shown
+        ],
+        "DerivedCell": [
+            Example(
+                cell.key.encode(),
+                cell.encoded(),
+                cloudevents.headers(
+                    EventType.DERIVED, "peerview/share", content_type=JSON, subject=cell.key
+                ),
+                JSON,
+            )
+            for cell in unnamed
         ],
         "AgreementChanged": [
             Example(

@@ -27,6 +27,7 @@ class EventType:
     SNAPSHOT: Final = "peerview.indicator.snapshot.v1"
     AGREEMENT: Final = "peerview.agreement.changed.v1"
     CELL: Final = "peerview.peer.cell.v1"
+    DERIVED: Final = "peerview.peer.derived.v1"
     DEAD_LETTER: Final = "peerview.dead.letter.v1"
 
 

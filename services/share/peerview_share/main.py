@@ -38,11 +38,13 @@ from peerview_share.consume.values import ValuesConsumer
 from peerview_share.delivery.producer import LogProducer
 from peerview_share.delivery.published import PublishedEpochs
 from peerview_share.delivery.topics import Outbox, ViewPublisher
+from peerview_share.delivery.viewing import Views
 from peerview_share.release.calendar import Calendar
 from peerview_share.release.epochs import Epochs
 from peerview_share.release.leader import Leader
 from peerview_share.release.nightly import NightlyAttack
 from peerview_share.release.previewing import Previews
+from peerview_share.release.remembering import DerivedSets
 from peerview_share.release.retracting import Retractions
 from peerview_share.release.scheduler import Scheduler
 from peerview_share.service import Share
@@ -130,6 +132,8 @@ def build(
     with database.read() as connection:
         figures = LiveFigures(live_store.load(connection))
     published = PublishedEpochs(database)
+    views = Views(database, indicators, published, settings.lag_days)
+    derived_sets = DerivedSets(indicators, agreements.get, clock, settings.lag_days)
     epochs = Epochs(
         database,
         indicators,
@@ -137,6 +141,7 @@ def build(
         deadline_s=settings.epoch_deadline_s,
         lag_days=settings.lag_days,
         snapshot_months=settings.snapshot_months,
+        on_publish=derived_sets.remember,
     )
 
     def expected() -> frozenset[str]:
@@ -174,7 +179,7 @@ def build(
         ViewPublisher(
             database,
             producer,
-            indicators,
+            views,
             bootstrap=settings.kafka,
             prefix=settings.topic_prefix,
             replication=settings.replication,
@@ -183,7 +188,6 @@ def build(
         Outbox(database, producer, settings.topic_prefix),
         NightlyAttack(database, indicators, clock=clock, hour=settings.attack_hour),
         agreements,
-        published,
         open_reader(SNAPSHOTS),
         renew_every_s=RENEW_EVERY_S,
         monotonic=monotonic,
@@ -248,6 +252,7 @@ def build(
         acts=Acts(database, clock, agreements.poll),
         figures=figures,
         published=published,
+        views=views,
         epochs=epochs,
         previews=Previews(database, indicators, epochs, clock),
         retractions=Retractions(database, clock),

@@ -10,6 +10,7 @@ from peerview_share.agreements.acts import Acts
 from peerview_share.agreements.current import CurrentAgreements
 from peerview_share.consume.live import LiveFigures
 from peerview_share.delivery.published import PublishedEpochs
+from peerview_share.delivery.viewing import Views
 from peerview_share.release.calendar import Calendar
 from peerview_share.release.epochs import Epochs
 from peerview_share.release.previewing import Previews
@@ -30,6 +31,7 @@ class Share:
     acts: Acts
     figures: LiveFigures
     published: PublishedEpochs
+    views: Views
     epochs: Epochs
     previews: Previews
     retractions: Retractions

@@ -85,8 +85,8 @@ def test_an_expired_grant_is_denied_even_before_the_next_poll(world):
             "peerIdentification.perIndicator",
         ),
         ("validTo", "2025-01-01", "validTo"),
-        ("disclosureControl", {"roundingBase": 10}, "disclosureControl.roundingBase"),
-        ("epochs", {"every": 3}, "epochs.every"),
+        ("disclosureControl", {"roundingBase": 12}, "disclosureControl.roundingBase"),
+        ("epochs", {"every": 2}, "epochs.every"),
         ("onwardTo", "anyone", "onwardTo"),
     ],
 )

@@ -75,7 +75,9 @@ def test_a_stranger_learns_nothing_not_even_that_the_network_exists(world):
 
 def test_nothing_published_yet(world):
     world.agree(document(A, B))
-    assert world.peers(A).json() == {"network": "north", "viewer": A, "epoch": None, "cells": []}
+    assert world.peers(A).json() == {
+        "network": "north", "viewer": A, "epoch": None, "cells": [], "derived": [], "totals": [],
+    }  # fmt: skip
     assert world.peers(A, epoch=1).status_code == 404
 
 
@@ -235,6 +237,7 @@ def test_every_look_is_logged_and_the_subject_can_read_it(world):
         "reader": "dr-jones",
         "channel": "api",
         "level": "named",
+        "clauses": {"dna": "peerIdentification.mode"},
     }
     stranger = world.client.get(f"/v1/practices/{B}/disclosures", headers=world.issuer.headers(A))
     assert stranger.status_code == 403

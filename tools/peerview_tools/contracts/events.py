@@ -11,6 +11,7 @@ from peerview_common.topics import AGREEMENTS, CHANGES, DEAD_LETTERS, SNAPSHOTS,
 from peerview_compute.engine import records
 from peerview_compute.model import state
 from peerview_share.disclosure.cell import CellState
+from peerview_share.disclosure.identity import MIN_CONTRIBUTORS
 from peerview_tools.contracts.structs import DIALECT, Schema, struct_schema
 
 PEER_VIEWS: Final = "peer-views.{network}.{viewer}"
@@ -86,6 +87,44 @@ def peer_cell() -> Schema:
                 "required": ["id", "version"],
             },
         },
+    )
+
+
+def derived_cell() -> Schema:
+    """What one viewer gets of several practices who are not named, on a topic as by REST."""
+    figure = _nullable({"type": "number", "description": "in `unit`: whole, of a mean hundredths"})
+    some = {"type": "array", "items": {"type": "number"}}
+    band = {
+        "type": "object",
+        "properties": {
+            "from": _nullable({"type": "number"}),
+            "below": _nullable({"type": "number"}),
+            "practices": {"type": "integer", "minimum": 0},
+        },
+        "required": ["from", "below", "practices"],
+    }
+    return _object(
+        "DerivedCell",
+        "One figure of several practices who are not named to the viewer, the same bytes as REST "
+        "gives. No value: the viewer may no longer see it.",
+        {
+            "network": {"type": "string", "pattern": NETWORK_PATTERN},
+            "epoch": {"type": "integer", "description": "the epoch that this figure belongs to"},
+            "indicator": {"type": "string", "pattern": INDICATOR_PATTERN},
+            "level": {"enum": ["anonymous", "distribution"]},
+            "state": {"enum": ["value", "carried-forward", "suppressed"]},
+            "contributors": _nullable({"type": "integer", "minimum": MIN_CONTRIBUTORS}),
+            "older": _nullable({"type": "integer", "minimum": 0}),
+            "unit": {"enum": sorted({each.unit for each in catalogue().values()})},
+            "demonstration_only": {"type": "boolean"},
+            "cells_epoch": _nullable({"type": "integer"}),
+            "bands": _nullable({"type": "array", "items": band, "minItems": 4, "maxItems": 4}),
+            "median": figure,
+            "quartiles": _nullable(some | {"minItems": 2, "maxItems": 2}),
+            "deciles": _nullable(some | {"minItems": 9, "maxItems": 9}),
+        },
+        # bands belong to one level, quantiles to the other
+        optional=("bands", "median", "quartiles", "deciles"),
     )
 
 
@@ -219,6 +258,16 @@ def events() -> list[Event]:
                 "INDICATOR/SUBJECT; no value is a tombstone",
             ),
             peer_cell(),
+            "share",
+            ("viewer",),
+            JSON,
+        ),
+        Event(
+            EventType.DERIVED,
+            PEER_VIEWS,
+            "DerivedCell",
+            _key(INDICATOR_PATTERN, "INDICATOR; no value is a tombstone"),
+            derived_cell(),
             "share",
             ("viewer",),
             JSON,

@@ -1,6 +1,7 @@
 """What peers read: released cells, under agreements, and nothing else."""
 
 import hashlib
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import msgspec
@@ -12,9 +13,11 @@ from peerview_common.days import day_text, iso_millis
 from peerview_common.problem import Problem
 from peerview_share.agreements.explain import Clause, viewer_clause
 from peerview_share.api.callers import Caller, OdsHeader, ShareParts, reader
-from peerview_share.delivery.views import EpochCells, PeerCell, disclosures, named_cells
+from peerview_share.delivery.viewing import View
+from peerview_share.delivery.views import EpochCells, PeerCell, disclosures
 from peerview_share.service import Share
 from peerview_share.store import audit
+from peerview_share.store.audit import Disclosure
 
 router = APIRouter(prefix="/v1/networks/{network}", tags=["peers"])
 
@@ -30,13 +33,11 @@ REASONS = {
 """Each says only what concerns the viewer; a stranger always gets the first."""
 
 
-def visible(
-    share: Share, network: str, viewer: str, epoch: int | None = None
-) -> tuple[EpochCells | None, list[PeerCell]]:
-    """The newest (or a given) published epoch and the viewer's cells of it.
+def view(share: Share, network: str, viewer: str, epoch: int | None = None) -> View:
+    """What the viewer may see of the newest (or a given) epoch that the network shows.
 
-    Raises Problem 403 without an agreement, 404 for an epoch that is not published; StaleError
-    when agreements cannot be confirmed: nothing is shown then.
+    Raises Problem 403 without an agreement, 404 for an epoch that is not shown; StaleError when
+    agreements cannot be confirmed: nothing is shown then.
     """
     compiled = share.agreements.get()
     now = share.clock()
@@ -45,23 +46,30 @@ def visible(
         clause = viewer_clause(compiled.records, now, network=network, viewer=viewer)
         reason = REASONS.get(clause, REASONS[Clause.NO_AGREEMENT])
         raise Problem(403, "no-agreement", reason, clause=clause.value)
-    found = share.published.get(epoch)
-    if found is None:
+    found = share.views.of(compiled.index, network, viewer, now=now, number=epoch)
+    if found.epoch is None:
         if epoch is not None:
-            raise Problem(404, "not-found", f"epoch {epoch} is not published")
-        return None, []
-    cells = named_cells(
-        compiled.index, found, share.catalogue, network=network, viewer=viewer, now=now
-    )
+            raise Problem(404, "not-found", f"epoch {epoch} is not published in this network")
+        return found
     metrics.decisions.labels("granted").inc()
-    return found, cells
+    return found
+
+
+def visible(
+    share: Share, network: str, viewer: str, epoch: int | None = None
+) -> tuple[EpochCells | None, list[PeerCell]]:
+    """The epoch, and the cells that the viewer sees by name. Raises as `view` does."""
+    found = view(share, network, viewer, epoch)
+    return found.epoch, found.cells
 
 
 def note(share: Share, cells: list[PeerCell], viewer: str, by: str, channel: str) -> None:
     """Log a disclosure. Done before it is answered: what is not logged is not shown."""
-    audit.record(
-        share.database, disclosures(cells, viewer), reader=by, channel=channel, at=share.clock()
-    )
+    record(share, disclosures(cells, viewer), by, channel)
+
+
+def record(share: Share, found: list[Disclosure], by: str, channel: str) -> None:
+    audit.record(share.database, found, reader=by, channel=channel, at=share.clock())
 
 
 @router.get("/indicators")
@@ -73,7 +81,8 @@ def indicators(
     epoch: Annotated[int | None, Query(ge=1)] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Every released cell that the caller's practice may see by name."""
+    """What the caller's practice may see: released cells by name, figures derived of those who are
+    not named, and totals of the named."""
     return _answer(share, network, principal, ods, epoch, if_none_match, None)
 
 
@@ -103,16 +112,21 @@ def _answer(
     viewer = reader(principal, ods)
     if indicator is not None and indicator not in share.catalogue:
         raise Problem(404, "not-found", f"there is no indicator {indicator}")
-    epoch, cells = visible(share, network, viewer, number)
+    found = view(share, network, viewer, number)
     if indicator is not None:
-        cells = [cell for cell in cells if cell.cell.indicator == indicator]
-    note(share, cells, viewer, principal.subject, "api")
+        found = found.of(indicator)
+    record(share, found.disclosures(), principal.subject, "api")
     body = msgspec.json.encode(
         {
             "network": network,
             "viewer": viewer,
-            "epoch": _epoch(epoch),
-            "cells": [cell.plain() for cell in cells],
+            "epoch": _epoch(found.epoch),
+            "cells": [cell.plain() for cell in found.cells],
+            "derived": [cell.plain() for cell in found.derived],
+            "totals": [
+                {"indicator": name, "unit": share.catalogue[name].unit, **asdict(total)}
+                for name, total in found.totals(share.catalogue).items()
+            ],
         }
     )
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'

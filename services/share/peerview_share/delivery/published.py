@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 from peerview_share.delivery.views import EpochCells
+from peerview_share.disclosure.epoch import EVERY_RELEASE, Pace
 from peerview_share.store import epochs as store
 from peerview_share.store.database import Database
 from peerview_share.store.epochs import Epoch
@@ -13,12 +14,16 @@ class PublishedEpochs:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._load = lru_cache(maxsize=8)(self._read)
+        self._load = lru_cache(maxsize=12)(self._read)
 
-    def get(self, number: int | None = None) -> EpochCells | None:
-        """The newest, or that of a number; None where it is not published."""
+    def get(
+        self, number: int | None = None, *, pace: Pace = EVERY_RELEASE, now: int | None = None
+    ) -> EpochCells | None:
+        """The newest that a network of this pace shows at ``now``, or that of a number; None where
+        it is not published, or not shown there."""
+        until = None if now is None else pace.latest_publication(now)
         with self._database.read() as connection:
-            epoch = store.published(connection, number)
+            epoch = store.published(connection, number, every=pace.every, until=until)
             taken_back = store.count_retractions(connection)
         return None if epoch is None else self._load(epoch, taken_back)
 

@@ -6,11 +6,10 @@ before it is sent, so that a crash in between can leave nothing on a topic that 
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
-from peerview_common.catalogue import IndicatorInfo
 from peerview_common.cloudevents import JSON, EventType, headers
 from peerview_common.topics import (
     AGREEMENTS,
@@ -20,8 +19,12 @@ from peerview_common.topics import (
     topic_name,
 )
 from peerview_share.agreements.current import Compiled
+from peerview_share.delivery.derived import DerivedCell, derived_disclosures
 from peerview_share.delivery.producer import LogProducer
-from peerview_share.delivery.views import EpochCells, PeerCell, disclosures, named_cells
+from peerview_share.delivery.sight import sight
+from peerview_share.delivery.viewing import Views
+from peerview_share.delivery.views import PeerCell, disclosures
+from peerview_share.disclosure.epoch import Pace
 from peerview_share.store import audit, outgoing
 from peerview_share.store.database import Database
 
@@ -29,6 +32,9 @@ log = structlog.get_logger("peerview.share.delivery")
 
 SOURCE: Final = "peerview/share"
 READER: Final = "topic"
+
+Standing: TypeAlias = frozenset[tuple[Pace, int, int]]
+"""``(pace, epoch shown at it, retractions)`` of all paces that there are."""
 
 
 class ViewPublisher:
@@ -38,7 +44,7 @@ class ViewPublisher:
         self,
         database: Database,
         producer: LogProducer,
-        catalogue: Mapping[str, IndicatorInfo],
+        views: Views,
         *,
         bootstrap: str,
         prefix: str,
@@ -47,29 +53,37 @@ class ViewPublisher:
     ) -> None:
         self._database = database
         self._producer = producer
-        self._catalogue = catalogue
+        self._views = views
+        self._paces: tuple[Compiled, set[Pace]] | None = None
         self._bootstrap = bootstrap
         self._prefix = prefix
         self._replication = replication
         self._clock = clock
 
-    def sync(self, compiled: Compiled, epoch: EpochCells | None) -> None:
+    def standing(self, compiled: Compiled) -> Standing:
+        """What views depend on, besides the agreements' revision: it changes when one may."""
+        now = self._clock()
+        if self._paces is None or self._paces[0] is not compiled:
+            viewers = compiled.index.viewers()
+            paces = {self._views.pace(sight(compiled.index, *who, now)) for who in viewers}
+            self._paces = compiled, paces
+        return frozenset(
+            (pace, epoch.number, epoch.retractions)
+            for pace in self._paces[1]
+            if (epoch := self._views.epoch(pace, now)) is not None
+        )
+
+    def sync(self, compiled: Compiled) -> None:
         """Make every topic hold what its viewer may see now. Raises KafkaError; call it again."""
-        wanted: dict[str, dict[str, PeerCell]] = {}
+        wanted: dict[str, dict[str, PeerCell | DerivedCell]] = {}
         viewers: dict[str, str] = {}
-        if epoch is not None:
-            for network, viewer in compiled.index.viewers():
-                topic = peer_view_topic(self._prefix, network, viewer)
-                cells = named_cells(
-                    compiled.index,
-                    epoch,
-                    self._catalogue,
-                    network=network,
-                    viewer=viewer,
-                    now=self._clock(),
-                )
-                wanted[topic] = {cell.key: cell for cell in cells}
-                viewers[topic] = viewer
+        for network, viewer in compiled.index.viewers():
+            view = self._views.of(compiled.index, network, viewer, now=self._clock())
+            if view.epoch is None:
+                continue
+            topic = peer_view_topic(self._prefix, network, viewer)
+            wanted[topic] = {cell.key: cell for cell in (*view.cells, *view.derived)}
+            viewers[topic] = viewer
         with self._database.read() as connection:
             there = outgoing.views(connection)
         # what must go, goes first
@@ -84,7 +98,11 @@ class ViewPublisher:
             self._write(topic, viewers[topic], cells_by_key, there.get(topic, {}))
 
     def _write(
-        self, topic: str, viewer: str, cells: Mapping[str, PeerCell], there: Mapping[str, str]
+        self,
+        topic: str,
+        viewer: str,
+        cells: Mapping[str, PeerCell | DerivedCell],
+        there: Mapping[str, str],
     ) -> None:
         digests = {key: hashlib.sha256(c.encoded()).hexdigest() for key, c in cells.items()}
         changed = [key for key in sorted(cells) if there.get(key) != digests[key]]
@@ -95,7 +113,10 @@ class ViewPublisher:
             outgoing.save_views(connection, topic, dict.fromkeys(changed, ""))
             audit.append(
                 connection,
-                disclosures(shown, viewer),
+                [
+                    *disclosures((c for c in shown if isinstance(c, PeerCell)), viewer),
+                    *derived_disclosures((c for c in shown if isinstance(c, DerivedCell)), viewer),
+                ],
                 reader=READER,
                 channel="topic",
                 at=self._clock(),
@@ -149,4 +170,6 @@ class Outbox:
 
 
 def _cell_headers(key: str) -> list[tuple[str, bytes]]:
-    return headers(EventType.CELL, SOURCE, content_type=JSON, subject=key)
+    # INDICATOR/SUBJECT, or INDICATOR of those who are not named
+    kind = EventType.CELL if "/" in key else EventType.DERIVED
+    return headers(kind, SOURCE, content_type=JSON, subject=key)

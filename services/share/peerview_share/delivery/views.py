@@ -11,8 +11,9 @@ import msgspec
 
 from peerview_common.catalogue import IndicatorInfo
 from peerview_common.days import day_text
-from peerview_share.agreements.index import AgreementIndex, Grant
+from peerview_share.agreements.index import Grant
 from peerview_share.agreements.level import Level
+from peerview_share.delivery.sight import Sight
 from peerview_share.disclosure.cell import Cell, CellState
 from peerview_share.store.audit import Disclosure
 
@@ -76,33 +77,19 @@ class PeerCell:
 
 
 def named_cells(
-    index: AgreementIndex,
-    epoch: EpochCells,
-    catalogue: Mapping[str, IndicatorInfo],
-    *,
-    network: str,
-    viewer: str,
-    now: int,
+    seen: Sight, epoch: EpochCells, catalogue: Mapping[str, IndicatorInfo]
 ) -> list[PeerCell]:
     """All cells that the viewer may see by name, in the catalogue's order, then by subject.
 
     Of a practice that the viewer sees by name in one indicator, the others that their agreements
-    list and that it keeps to itself are `not-shared`. Expired grants count for nothing.
+    list and that it keeps to itself are `not-shared`.
     """
-    grants = {
-        indicator: {
-            subject: grant
-            for subject, grant in row.items()
-            if index.look_up(network, viewer, subject, indicator, now) is not None
-        }
-        for indicator, row in index.of(network, viewer).items()
-    }
     by_name: dict[str, Grant] = {}
-    for row in grants.values():
-        by_name |= {s: grant for s, grant in row.items() if grant.level is Level.NAMED}
+    for indicator in seen.grants:
+        by_name |= seen.named(indicator)
     found = []
     for info in catalogue.values():
-        row = grants.get(info.id, {})
+        row = seen.grants.get(info.id, {})
         if not row:
             continue
         for subject in sorted(by_name):
@@ -111,12 +98,14 @@ def named_cells(
                 cell = Cell(info.id, CellState.NOT_SHARED)
                 grant = by_name[subject]
             elif grant.level is Level.NAMED:
-                cell = epoch.of(subject, info.id)
+                cell = seen.shown(info.id, subject, epoch.of(subject, info.id), info)
             else:
                 continue
             found.append(
                 PeerCell(
-                    network, epoch.number, subject, cell, grant, info.unit, info.demonstration_only
+                    *(seen.network, epoch.number, subject, cell, grant),
+                    info.unit,
+                    info.demonstration_only,
                 )
             )
     return found

@@ -12,8 +12,7 @@ from peerview_common import metrics
 from peerview_share.agreements.current import CurrentAgreements, StaleError
 from peerview_share.consume.reader import TopicReader
 from peerview_share.consume.snapshots import SnapshotAssembler
-from peerview_share.delivery.published import PublishedEpochs
-from peerview_share.delivery.topics import Outbox, ViewPublisher
+from peerview_share.delivery.topics import Outbox, Standing, ViewPublisher
 from peerview_share.release.nightly import NightlyAttack
 from peerview_share.release.scheduler import Scheduler
 from peerview_share.store.leases import Lease, LostLeaseError
@@ -36,7 +35,6 @@ class Leader:
         outbox: Outbox,
         nightly: NightlyAttack,
         agreements: CurrentAgreements,
-        published: PublishedEpochs,
         open_reader: Callable[[dict[int, int]], TopicReader],
         *,
         renew_every_s: float,
@@ -49,13 +47,12 @@ class Leader:
         self._outbox = outbox
         self._nightly = nightly
         self._agreements = agreements
-        self._published = published
         self._open_reader = open_reader
         self._renew_every_s = renew_every_s
         self._monotonic = monotonic
         self._renewed = float("-inf")
         self._served = float("-inf")
-        self._synced: tuple[int, tuple[int, int] | None, int | None] | None = None
+        self._synced: tuple[int, int | None, Standing] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leader", daemon=True)
         self.problem: str | None = None
@@ -116,12 +113,10 @@ class Leader:
             compiled = self._agreements.get()
         except StaleError:
             return
-        epoch = self._published.get()
         # the next moment of change is in it, for time alone can end a grant
-        shown = (epoch.number, epoch.retractions) if epoch else None
-        seen = (compiled.revision, shown, compiled.index.next_change)
+        seen = compiled.revision, compiled.index.next_change, self._publisher.standing(compiled)
         if seen != self._synced:
-            self._publisher.sync(compiled, epoch)
+            self._publisher.sync(compiled)
             self._synced = seen
 
     def _meanwhile(self) -> None:

@@ -81,11 +81,26 @@ def unpublished(connection: Connection) -> Epoch | None:
     return _one(connection, schema.epochs.c.published_at.is_(None))
 
 
-def published(connection: Connection, number: int | None = None) -> Epoch | None:
-    """The newest published epoch, or that of a number when it is published."""
+def published(
+    connection: Connection,
+    number: int | None = None,
+    *,
+    every: int = 1,
+    until: int | None = None,
+) -> Epoch | None:
+    """The newest published epoch, or that of a number when it is published.
+
+    Only of numbers that ``every`` divides, and published by ``until`` (milliseconds UTC).
+    """
     table = schema.epochs
-    shown = table.c.published_at.is_not(None)
-    return _one(connection, shown if number is None else and_(shown, table.c.number == number))
+    conditions = [table.c.published_at.is_not(None)]
+    if number is not None:
+        conditions.append(table.c.number == number)
+    if every != 1:
+        conditions.append(table.c.number % every == 0)
+    if until is not None:
+        conditions.append(table.c.published_at <= until)
+    return _one(connection, and_(*conditions))
 
 
 def mark(connection: Connection, number: int, **values: int) -> None:

@@ -1,0 +1,97 @@
+"""What one viewer may see in one network now: grants sorted by how much they allow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+from peerview_common.catalogue import IndicatorInfo
+from peerview_share.agreements.index import AgreementIndex, Grant
+from peerview_share.agreements.level import Level
+from peerview_share.disclosure import identity, rounding
+from peerview_share.disclosure.cell import Cell
+from peerview_share.disclosure.epoch import EVERY_RELEASE, Pace
+from peerview_share.disclosure.identity import MIN_CONTRIBUTORS
+from peerview_share.disclosure.membership import Members
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Of one viewer in one network, at one moment. Expired grants are not in it."""
+
+    network: str
+    viewer: str
+    grants: Mapping[str, Mapping[str, Grant]]
+    """``{indicator: {subject: grant}}``"""
+    named_elsewhere: Mapping[str, Members]
+    """``{indicator: practices}`` that the viewer sees by name in any network."""
+
+    def named(self, indicator: str) -> Mapping[str, Grant]:
+        row = self.grants.get(indicator, {})
+        return {subject: grant for subject, grant in row.items() if grant.level is Level.NAMED}
+
+    def contributors(self, indicator: str, level: Level) -> Members:
+        """Whose figures may be in a derived figure of this level (rule 7)."""
+        row = self.grants.get(indicator, {})
+        return identity.contributors(
+            (subject for subject, grant in row.items() if level <= grant.level < Level.NAMED),
+            viewer=self.viewer,
+            seen_by_name=self.named_elsewhere.get(indicator, frozenset()),
+        )
+
+    def level(self, indicator: str) -> Level:
+        """That of the derived figure: bands where enough practices allow them, else quantiles.
+        `NONE` where nobody contributes."""
+        if len(self.contributors(indicator, Level.ANONYMOUS)) >= MIN_CONTRIBUTORS:
+            return Level.ANONYMOUS
+        anybody = self.contributors(indicator, Level.DISTRIBUTION)
+        return Level.DISTRIBUTION if anybody else Level.NONE
+
+    def pace(self, service_lag_days: float) -> Pace:
+        """Which releases are shown, and when: the slowest of all that the agreements say.
+
+        An agreement says how long a release rests in all; the service's own preview is part of it.
+        """
+        conditions = {
+            (grant.conditions.every, grant.conditions.lag_days)
+            for row in self.grants.values()
+            for grant in row.values()
+        }
+        paces = (
+            Pace(every, max(0.0, lag_days - service_lag_days)) for every, lag_days in conditions
+        )
+        return reduce(Pace.slower, paces, EVERY_RELEASE)
+
+    def shown(self, indicator: str, subject: str, cell: Cell, info: IndicatorInfo) -> Cell:
+        """The released cell as the agreement that grants it asks: rounded to its own base."""
+        control = self.grants[indicator][subject].conditions.disclosure_control
+        return rounding.coarser(cell, control.rounding_base, info)
+
+
+def sight(index: AgreementIndex, network: str, viewer: str, now: int) -> Sight:
+    return Sight(
+        network,
+        viewer,
+        _current(index, network, viewer, now),
+        _named_anywhere(index, viewer, now),
+    )
+
+
+def _named_anywhere(index: AgreementIndex, viewer: str, now: int) -> Mapping[str, Members]:
+    found: dict[str, set[str]] = {}
+    for network in index.networks_of(viewer):
+        for indicator, row in _current(index, network, viewer, now).items():
+            named = {subject for subject, grant in row.items() if grant.level is Level.NAMED}
+            found.setdefault(indicator, set()).update(named)
+    return {indicator: frozenset(named) for indicator, named in found.items()}
+
+
+def _current(
+    index: AgreementIndex, network: str, viewer: str, now: int
+) -> Mapping[str, Mapping[str, Grant]]:
+    found: dict[str, dict[str, Grant]] = {}
+    for indicator, row in index.of(network, viewer).items():
+        for subject in row:
+            grant = index.look_up(network, viewer, subject, indicator, now)
+            if grant is not None:
+                found.setdefault(indicator, {})[subject] = grant
+    return found
