@@ -211,7 +211,7 @@ def preview_page(
     with share.database.read() as connection:
         records = store.records(connection)
     epoch = share.published.get()
-    own = visitor.own
+    own, now = visitor.own, share.clock()
     return html(
         request,
         share,
@@ -220,7 +220,12 @@ def preview_page(
         **about(record, status, share),
         epoch=epoch,
         viewers=preview.viewers(
-            records, record, epoch, share.catalogue, own=own, now=share.clock()
+            records,
+            record,
+            lambda seen: share.views.epoch(share.views.pace(seen), now),
+            share.catalogue,
+            own=own,
+            now=now,
         ),
         levels=[]
         if epoch is None

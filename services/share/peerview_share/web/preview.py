@@ -3,13 +3,14 @@
 Made by the same functions as what peers read. Other practices' cells do not come in.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from peerview_common.catalogue import IndicatorInfo
 from peerview_share.agreements.index import compile_index
 from peerview_share.agreements.level import Level
 from peerview_share.agreements.life import AgreementRecord, PartyRecord
+from peerview_share.delivery.sight import Sight, sight
 from peerview_share.delivery.views import EpochCells, named_cells
 from peerview_share.disclosure.cell import Cell
 from peerview_share.web import words
@@ -71,7 +72,7 @@ def in_force(record: AgreementRecord, now: int) -> AgreementRecord:
 def viewers(
     records: Iterable[AgreementRecord],
     record: AgreementRecord,
-    epoch: EpochCells | None,
+    epoch_of: Callable[[Sight], EpochCells | None],
     catalogue: Mapping[str, IndicatorInfo],
     *,
     own: str,
@@ -87,13 +88,16 @@ def viewers(
     for party in (*record.remaining, *record.audience):
         if party.ods == own or party.withdrawn_at is not None:
             continue
+        seen = sight(index, network, party.ods, now)
+        epoch = epoch_of(seen)
         cells = {}
         if epoch is not None:
-            alone = EpochCells(
-                epoch.number, epoch.day, epoch.published_at, {own: epoch.cells.get(own, {})}
-            )
-            seen = named_cells(index, alone, catalogue, network=network, viewer=party.ods, now=now)
-            cells = {item.cell.indicator: item.cell for item in seen if item.subject == own}
+            alone = replace(epoch, cells={own: epoch.cells.get(own, {})})
+            cells = {
+                item.cell.indicator: item.cell
+                for item in named_cells(seen, alone, catalogue)
+                if item.subject == own
+            }
         rows = []
         for info in listed:
             grant = index.look_up(network, party.ods, own, info.id, now)
