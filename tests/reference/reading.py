@@ -137,8 +137,11 @@ def load(path):
 
 
 def stamp_of(text):
+    """Versions: last updated in whole milliseconds."""
     moment = parse_time(text)
-    return moment[0] if moment else None
+    if not moment:
+        return None
+    return moment[0].replace(microsecond=moment[0].microsecond // 1000 * 1000)
 
 
 def version_number(text):

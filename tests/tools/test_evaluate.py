@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import os
 import subprocess
 import sys
+import threading
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -121,6 +123,8 @@ def test_every_form_of_file_gives_the_same_counts(tmp_path: Path) -> None:
         "e.json": json.dumps(bundle).encode(),
         "f.json.gz": gzip.compress(b"\xef\xbb\xbf" + json.dumps(bundle, indent=1).encode()),
         "lines-by-another-name.json": plain,
+        "packed-by-another-name.ndjson": gzip.compress(plain),
+        "packed": zstandard.compress(json.dumps(bundle).encode()),
     }
     results = []
     for name, data in forms.items():
@@ -134,6 +138,21 @@ def test_every_form_of_file_gives_the_same_counts(tmp_path: Path) -> None:
         path.write_text(json.dumps(record, indent=2))
         singly.append(path)
     assert run(*reversed(singly), patients=True) == results[0]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_pipe_gives_what_the_file_gives(tmp_path: Path, packed: bool) -> None:
+    file, pipe = tmp_path / "one.ndjson", tmp_path / "pipe"
+    file.write_bytes(lines(someone(150)))
+    os.mkfifo(pipe)
+    given = gzip.compress(file.read_bytes()) if packed else file.read_bytes()
+    writer = threading.Thread(target=pipe.write_bytes, args=(given,), daemon=True)
+    writer.start()
+    arguments = ("--practice", "A99001", "--as-of", "2026-03-31", "--patients")
+    found = json.loads(command(*arguments, pipe).stdout)
+    writer.join(10)
+    assert found["indicators"]["bp-htn-u80"]["miss"] == 1
+    assert found == json.loads(command(*arguments, file).stdout)
 
 
 def test_a_bad_line_is_named_and_stops_nothing(tmp_path: Path) -> None:

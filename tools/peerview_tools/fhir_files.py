@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+import shutil
+import tempfile
 import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +16,7 @@ import zstandard
 LINES: Final = (".ndjson", ".jsonl")
 PACKED: Final = (".gz", ".zst")
 _BOM: Final = b"\xef\xbb\xbf"
+_FIRST_BYTES: Final = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
 
 Report = Callable[[str, str], None]
 """Is told ``(place, reason)`` of what cannot be read."""
@@ -24,11 +27,20 @@ class UnreadableFileError(RuntimeError):
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """The file's content, unpacked as its name says. Raises OSError; reading on, EOFError where a
-    packed file ends too early, and what else zlib and zstandard raise."""
-    if path.suffix == ".gz":
+    """The file's content, unpacked as its name says, else as its first bytes say. Raises OSError;
+    reading on, EOFError where a packed file ends too early, and what else zlib and zstandard
+    raise."""
+    suffix = path.suffix if path.suffix in PACKED else _packing(path)
+    if suffix == ".gz":
         return cast(IO[bytes], gzip.open(path, "rb"))
-    return open_packed(path.open("rb"), path.suffix)
+    return open_packed(path.open("rb"), suffix)
+
+
+def _packing(path: Path) -> str:
+    """How a file is packed whose name does not say; no JSON begins with these bytes."""
+    with path.open("rb") as file:
+        begin = file.read(4)
+    return next((suffix for first, suffix in _FIRST_BYTES.items() if begin.startswith(first)), "")
 
 
 def open_packed(raw: IO[bytes], suffix: str) -> IO[bytes]:
@@ -96,6 +108,8 @@ class Documents:
         self._files = array("l")
         self._lines = array("l")
         self._known = False
+        self._kept: dict[Path, IO[bytes]] = {}
+        """What pipes gave: they can be read only once."""
         self.broken = 0
         """How many documents were no JSON."""
 
@@ -114,7 +128,7 @@ class Documents:
     def _documents(self, path: Path, first: bool) -> Iterator[tuple[int, object]]:
         try:
             if not is_lines(path):
-                with open_bytes(path) as file:
+                with self._open(path) as file:
                     whole = file.read()
                 try:
                     yield 1, parse(whole)
@@ -125,11 +139,23 @@ class Documents:
                         return
                 yield from self._parsed_lines(path, io.BytesIO(whole), first)
                 return
-            with open_bytes(path) as file:
+            with self._open(path) as file:
                 yield from self._parsed_lines(path, file, first)
         except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
             reason = error.strerror if isinstance(error, OSError) else None
             raise UnreadableFileError(f"cannot read {path}: {reason or error}") from error
+
+    def _open(self, path: Path) -> IO[bytes]:
+        if path.is_file() or path.is_dir() or not path.exists():
+            return open_bytes(path)
+        if path not in self._kept:
+            # readable by this user alone, and gone when it is closed
+            kept = tempfile.NamedTemporaryFile(suffix=path.suffix)  # noqa: SIM115
+            with path.open("rb") as pipe:
+                shutil.copyfileobj(pipe, kept)
+            kept.flush()
+            self._kept[path] = cast(IO[bytes], kept)
+        return open_bytes(Path(self._kept[path].name))
 
     def _parsed_lines(
         self, path: Path, file: IO[bytes], first: bool
