@@ -72,8 +72,8 @@ def test_verify_finds_what_an_owner_changed(looked, tmp_path):
     url, heads = looked.share.database.url, tmp_path / "heads"
     answer = peerview("verify", "--database", url, "--note", str(heads))
     assert answer.exit_code == 0, answer.output
-    assert "14 rows in 3 chains, 0 breaks" in answer.output
-    assert [json.loads(line)["rows"] for line in heads.read_text().splitlines()] == [4, 8, 2]
+    assert "17 rows in 4 chains, 0 breaks" in answer.output
+    assert [json.loads(line)["rows"] for line in heads.read_text().splitlines()] == [4, 8, 2, 3]
     with looked.share.database.write() as connection:
         connection.execute(text("DROP TRIGGER disclosures_no_UPDATE"))
         connection.execute(text("DROP TRIGGER disclosures_no_DELETE"))
@@ -81,12 +81,27 @@ def test_verify_finds_what_an_owner_changed(looked, tmp_path):
     assert peerview("verify", "--database", url).exit_code == 0
     answer = peerview("verify", "--database", url, "--noted", str(heads))
     assert answer.exit_code == 1
-    assert "chain A99003: a noted head beyond its end: rows are gone" in answer.output
+    assert "disclosures of A99003: a noted head beyond its end: rows are gone" in answer.output
     with looked.share.database.write() as connection:
         connection.execute(text("UPDATE disclosures SET reader = 'nobody' WHERE seq = 3"))
     answer = peerview("verify", "--database", url)
     assert answer.exit_code == 1
-    assert "disclosures row 3, chain A99001: its hash does not follow" in answer.output
+    assert "disclosures row 3 of A99001: its hash does not follow" in answer.output
+
+
+def test_verify_finds_cells_that_are_not_those_released(looked):
+    url = looked.share.database.url
+    assert peerview("verify", "--database", url).exit_code == 0
+    with looked.share.database.write() as connection:
+        connection.execute(
+            text("UPDATE cells SET numerator = 45 WHERE practice = 'A99002' AND indicator = 'dna'")
+        )
+        connection.execute(text("DELETE FROM cells WHERE practice = 'A99003'"))
+    answer = peerview("verify", "--database", url)
+    assert answer.exit_code == 1
+    told = answer.output.splitlines()
+    assert told[0] == "cells of epoch 1, A99002: its cells are not those that were released"
+    assert told[1] == "cells of epoch 1, A99003: its cells are gone"
 
 
 def test_verify_says_what_it_cannot_read(tmp_path):

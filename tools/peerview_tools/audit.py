@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from peerview_share.api.csv_text import table
 from peerview_share.api.disclosures import COLUMNS
-from peerview_share.store import chain
+from peerview_share.store import chain, releases
 from peerview_share.store.database import Database
 from peerview_tools.client import Client, ServiceError
 
@@ -59,6 +59,7 @@ def run_verify(url: str, *, noted: Path | None, note: Path | None) -> int:
     try:
         with database.read() as connection:
             heads, breaks = chain.verify(connection, heads_before)
+            breaks += releases.verify(connection)
     except SQLAlchemyError as error:
         print(f"peerview audit: {type(error).__name__}: the audit cannot be read", file=sys.stderr)
         return 2
@@ -66,7 +67,8 @@ def run_verify(url: str, *, noted: Path | None, note: Path | None) -> int:
         database.close()
     for wrong in breaks:
         place = "" if wrong.seq is None else f" row {wrong.seq}"
-        print(f"{wrong.table}{place}, chain {wrong.chain or '(one)'}: {wrong.reason}")
+        of = f" of {wrong.chain}" if wrong.chain else ""
+        print(f"{wrong.table}{place}{of}: {wrong.reason}")
     rows = sum(head.rows for head in heads)
     print(f"{rows:,} rows in {len(heads)} chains, {len(breaks)} breaks")
     if breaks:

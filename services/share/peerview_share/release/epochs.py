@@ -14,7 +14,7 @@ from peerview_common.days import date_of, day_of, day_of_millis
 from peerview_share.disclosure.release import Cause, Decision
 from peerview_share.release.deciding import Decided, decide_held, decide_practice, retained
 from peerview_share.store import epochs as store
-from peerview_share.store import kept, previews
+from peerview_share.store import kept, previews, releases
 from peerview_share.store.database import Database
 from peerview_share.store.epochs import Epoch
 
@@ -161,6 +161,7 @@ class Epochs:
             guard(connection)
             self._let_holds_hold(connection, epoch)
             self._on_publish(connection, epoch)
+            releases.record(connection, epoch.number, now)
             store.mark(connection, epoch.number, published_at=now)
             shown = store.states(connection, epoch.number)
         for state, count in shown.items():

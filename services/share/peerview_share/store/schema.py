@@ -232,6 +232,7 @@ retractions = Table(
     Column("at", BigInteger, nullable=False),
     Column("by", String(255), nullable=False),
     Column("reason", Text, nullable=False),
+    info=AUDIT,
 )
 
 successions = Table(
@@ -242,6 +243,7 @@ successions = Table(
     Column("day", Integer, nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("by", String(255), nullable=False),
+    info=AUDIT,
 )
 
 # whose cells are in a derived figure, from this epoch until the next row of the same place
@@ -260,6 +262,25 @@ derived_sets = Table(
     # the epoch whose cells are shown; empty: each epoch's own
     Column("cells_epoch", Integer),
     Index("derived_sets_viewer", "viewer", "indicator"),
+    info=AUDIT,
+)
+
+# what each practice's cells were when an epoch was published
+releases = Table(
+    "releases",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("practice", String(10), nullable=False),
+    # the version of the rules of disclosure control
+    Column("rules", String(16), nullable=False),
+    Column("cells", Integer, nullable=False),
+    # SHA-256 of the cells
+    Column("digest", String(64), nullable=False),
+    Column("hash", String(64)),
+    Index("releases_epoch", "epoch", "practice", unique=True),
+    info=AUDIT | {"chain": None},
 )
 
 disclosures = Table(
@@ -325,4 +346,5 @@ attacks = Table(
     Column("finds", Integer, nullable=False),
     # the whole report, as JSON
     Column("report", Text, nullable=False),
+    info=AUDIT,
 )
