@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import delete, exists, func, insert, select, update
 
 from peerview_common.changes import PatientChange
+from peerview_ingest import statements
 from peerview_ingest.fhir.objection import Word
 from peerview_ingest.keyring import FIRST_GENERATION, FIRST_VERSION, KeyVersion, PracticeKeys
 from peerview_ingest.plan import Pair, PatientState, Plan
@@ -67,8 +68,7 @@ def current(practice: str) -> Any:
 
 def versions(turn: Turn) -> list[Rekeying]:
     """All versions that there ever were, in their order."""
-    query = select(key_versions).where(_columns.practice == turn.practice)
-    rows = turn.connection.execute(query.order_by(_columns.version)).all()
+    rows = turn.connection.execute(statements.KEY_VERSIONS, {"practice": turn.practice}).all()
     return [
         Rekeying(
             KeyVersion(row.version, row.master, row.first_generation),

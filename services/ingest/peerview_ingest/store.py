@@ -18,7 +18,6 @@ from alembic.config import Config
 from sqlalchemy import (
     Connection,
     Engine,
-    case,
     create_engine,
     delete,
     event,
@@ -28,9 +27,9 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 
+from peerview_ingest import statements
 from peerview_ingest.fhir.objection import Word
 from peerview_ingest.keyring import PracticeKeys
 from peerview_ingest.plan import Holder, Knowledge, Known, PatientState, Plan
@@ -43,7 +42,6 @@ from peerview_ingest.tables import (
     organisations,
     patients,
     rekeyed_patients,
-    sources,
 )
 
 CHUNK: Final = 500
@@ -151,8 +149,7 @@ class Turn:
         self.keys = PracticeKeys()
         self._source = source
         self._single_writer = single_writer
-        dialect = connection.engine.dialect.name
-        self._insert = (sqlite if dialect == "sqlite" else postgresql).insert
+        self._dialect = connection.engine.dialect.name
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -163,15 +160,13 @@ class Turn:
 
     def last_received(self) -> int:
         """When the practice's last submission was received, in milliseconds; 0 for none."""
-        query = select(func.max(sources.c.data_through)).where(sources.c.practice == self.practice)
-        return self.connection.execute(query).scalar_one() or 0
+        asked = self.connection.execute(statements.LAST_RECEIVED, {"practice": self.practice})
+        return asked.scalar_one() or 0
 
     def organisations(self) -> dict[str, str]:
         """ODS codes of organisations received before, by id."""
-        query = select(organisations.c.id, organisations.c.ods).where(
-            organisations.c.practice == self.practice, organisations.c.source == self._source
-        )
-        return {row.id: row.ods for row in self.connection.execute(query)}
+        of = {"practice": self.practice, "source": self._source}
+        return {row.id: row.ods for row in self.connection.execute(statements.ORGANISATIONS, of)}
 
     def knowledge(
         self, keys: Sequence[bytes], concerned: Iterable[bytes], persons: Iterable[bytes]
@@ -181,31 +176,23 @@ class Turn:
         people = set(concerned)
         ask = self.connection.execute
         for part in chunks(keys):
-            for row in ask(select(facts).where(facts.c.key.in_(part))):
-                holders = tuple(Holder(*each) for each in HOLDER.iter_unpack(row.holders))
-                known.rows[row.key] = Known(
-                    row.stamp,
-                    row.version,
-                    row.deleted,
-                    row.digest,
-                    row.content,
-                    holders,
-                    row.codes,
-                    row.raised,
+            found = ask(statements.FACTS, {"keys": part})
+            for key, stamp, version, deleted, digest, content, packed, codes, raised in found:
+                holders = tuple(Holder(*each) for each in HOLDER.iter_unpack(packed))
+                known.rows[key] = Known(
+                    stamp, version, deleted, digest, content, holders, codes, raised
                 )
                 people.update(holder.patient for holder in holders)
-            words = select(objection_words.c.patient).where(objection_words.c.fact.in_(part))
-            people.update(row.patient for row in ask(words))
+            people.update(ask(statements.WORDED, {"keys": part}).scalars())
         for part in chunks(sorted(people)):
-            for row in ask(select(patients).where(patients.c.key.in_(part))):
-                known.patients[row.key] = PatientState(row.generation, row.objected, row.reserved)
-            for row in ask(select(objection_words).where(objection_words.c.patient.in_(part))):
+            for key, *state in ask(statements.PATIENTS, {"keys": part}):
+                known.patients[key] = PatientState(*state)
+            for row in ask(statements.WORDS, {"keys": part}):
                 word = Word(row.day, row.dissent, row.withdrawn, row.kind)
                 known.words.setdefault(row.patient, {})[row.fact] = word
         for part in chunks(sorted(set(persons))):
-            query = select(patients.c.key, patients.c.person).where(patients.c.person.in_(part))
-            for row in ask(query):
-                known.persons.setdefault(row.person, set()).add(row.key)
+            for key, person in ask(statements.PERSONS, {"keys": part}):
+                known.persons.setdefault(person, set()).add(key)
         self.connection.rollback()  # no read transaction stays open while the log is written
         return known
 
@@ -222,7 +209,7 @@ class Turn:
         rows = [self._patient_row(key, None, None) for key in keys]
         if rows:
             with self.writing() as connection:
-                connection.execute(self._insert(patients).on_conflict_do_nothing(), rows)
+                connection.execute(statements.listed(self._dialect, patients), rows)
 
     def commit(
         self,
@@ -267,24 +254,14 @@ class Turn:
                 self._remember(answer)
 
     def _sourced(self, data_through: int, codes: str) -> None:
-        """A feed is known to be whole up to the latest moment that it ever was."""
-        row = self._insert(sources).values(
-            practice=self.practice,
-            source=self._source,
-            data_through=data_through,
-            first_codes=codes,
-            key_version=self.keys.current.version,
-        )
-        later = case(
-            (row.excluded.data_through > sources.c.data_through, row.excluded.data_through),
-            else_=sources.c.data_through,
-        )
-        self.connection.execute(
-            row.on_conflict_do_update(
-                index_elements=["practice", "source"],
-                set_={"data_through": later, "key_version": row.excluded.key_version},
-            )
-        )
+        row = {
+            "practice": self.practice,
+            "source": self._source,
+            "data_through": data_through,
+            "first_codes": codes,
+            "key_version": self.keys.current.version,
+        }
+        self.connection.execute(statements.sourced(self._dialect), row)
 
     def _fact_row(self, key: bytes, row: Known) -> dict[str, Any]:
         return {
@@ -380,13 +357,9 @@ class Turn:
     ) -> None:
         if not rows:
             return
-        names = keys.split(",")
-        insert = self._insert(table)
-        changed = only or [name for name in rows[0] if name not in names]
-        statement = insert.on_conflict_do_update(
-            index_elements=names, set_={name: insert.excluded[name] for name in changed}
-        )
-        self.connection.execute(statement, rows)
+        names = tuple(keys.split(","))
+        changed = tuple(only or (name for name in rows[0] if name not in names))
+        self.connection.execute(statements.upsert(self._dialect, table, names, changed), rows)
 
     def answer(self, key: bytes) -> "Answer | None":
         """What was answered to a request that carried this idempotency key."""
