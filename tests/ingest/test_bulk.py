@@ -1,5 +1,6 @@
 """Lines of any length: how they are cut into groups, and what is told of them."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,7 +14,7 @@ from peerview_ingest import body
 from peerview_ingest.bulk import lines as bulk_lines
 from peerview_ingest.bulk.lines import Group, groups
 from peerview_ingest.publisher import BrokerAwayError, Position
-from tests.ingest.builders import bundle, condition, observation, patient
+from tests.ingest.builders import PRACTICE, bundle, condition, observation, patient
 from tests.ingest.conftest import MemoryLog, Service
 
 REPORT = {"Accept": "application/x-ndjson"}
@@ -148,6 +149,32 @@ async def test_what_fails_at_once_has_its_own_status(service: Service, report: b
     assert away.status_code == 503
     assert "nothing was written" in away.json()["detail"]
     assert away.headers["retry-after"]
+
+
+async def test_a_practice_that_waits_keeps_no_other_waiting(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log does not answer, or another replica works on it."""
+    waits, may_go_on, publish = asyncio.Event(), asyncio.Event(), service.log.publish
+
+    async def slow(changes: Any, practice: str, *rest: Any) -> Any:
+        if practice == PRACTICE:
+            waits.set()
+            await may_go_on.wait()
+        return await publish(changes, practice, *rest)
+
+    monkeypatch.setattr(service.log, "publish", slow)
+    lines = ndjson(patient())
+    held = asyncio.create_task(service.send("POST", "/v1/bulk", content=lines))
+    await waits.wait()
+    token = service.token_for("A99077")
+    headers = {"Authorization": f"Bearer {token}"}
+    async with asyncio.timeout(20):
+        other = await service.send("POST", "/v1/bulk", content=lines, headers=headers)
+    assert other.status_code == 202
+    assert not held.done()
+    may_go_on.set()
+    assert (await held).status_code == 202
 
 
 def fail_after(log: MemoryLog, times: int) -> None:
