@@ -30,6 +30,7 @@ from peerview_ingest.main import DEMONSTRATION_KEY
 from peerview_ingest.store import Store
 from peerview_ingest.submission import Ingest
 from peerview_tools import send
+from peerview_tools.cli import main
 from peerview_tools.client import Client
 from peerview_tools.fhir_files import UnreadableFileError
 from peerview_tools.issuer import DevelopmentIssuer
@@ -277,7 +278,9 @@ def test_whatever_goes_wrong_every_line_counts_once(
 
 @contextlib.contextmanager
 def command(world: World, *more: str) -> Iterator["subprocess.Popen[str]"]:
+    # whoever runs the tests in the background of a script has SIGINT ignored in all that they start
     code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from peerview_tools.sending import parts; parts.PART_LINES = 10\n"
         "from peerview_tools.cli import main; main()"
     )
@@ -318,6 +321,26 @@ def test_after_ctrl_c_the_same_command_goes_on(
     assert [each["count"] for each in done["reasons"]] == [1], "of the first run"
     assert world.faults.requests - before <= 4
     assert sorted(ids(world.log)) == sorted(set(ids(world.log)))
+
+
+@pytest.mark.parametrize("where", ["find", "tell"])
+def test_ctrl_c_before_and_after_sending_does_not_end_as_if_all_was_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], where: str
+) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    (world.folder / "a.ndjson").write_bytes(ndjson(*many(0, 3)))
+    monkeypatch.setattr(
+        *((send.record_files, where) if where == "find" else (send, where)), stopped
+    )
+    monkeypatch.setattr(sys, "argv", ["peerview", "send", str(world.folder)])
+    monkeypatch.setenv("PEERVIEW_INGEST", world.url)
+    monkeypatch.setenv("PEERVIEW_TOKEN", world.token)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == Exit.STOPPED
+    assert "stopped" in capsys.readouterr().err
 
 
 def test_a_token_that_ends_on_the_way_leaves_it_unfinished(

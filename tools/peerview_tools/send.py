@@ -53,6 +53,16 @@ class Options:
 
 
 def run(options: Options) -> int:
+    """Returns an ``Exit``."""
+    try:
+        return _run(options)
+    except KeyboardInterrupt:
+        # outside of sending: the command line's own way would end with 1, as if all was sent
+        print("peerview send: stopped", file=sys.stderr)
+        return Exit.STOPPED
+
+
+def _run(options: Options) -> int:
     console = make_console(stderr=True)
     began = time.monotonic()
     try:
