@@ -70,8 +70,10 @@ class AgreementRecord:
     asking: tuple[Asking, ...] = ()
     complete_since: int | None = None
     """Since when every remaining party, two at least, has signed these terms."""
-    in_force_from: int | None = None
-    """When it came into force, as far as the records reach; see `in_force`."""
+    ready_since: int | None = None
+    """The same, and since when no remaining party suspends it."""
+    active_from: int | None = None
+    """When it was first active, as far as the records reach; see `was_active`."""
     text: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """The document as JSON values, exactly as it was hashed."""
     edit: int = 0
@@ -153,24 +155,25 @@ def own_status(record: AgreementRecord, now: int) -> Status:
     return Status.ACTIVE
 
 
-def in_force(complete_since: int | None, starts: int, ends: int | None, now: int) -> int | None:
-    """The moment up to ``now`` at which a version comes into force, if nothing happens before."""
-    if complete_since is None:
+def first_active(
+    ready_since: int | None, starts: int, ends: int | None, now: int
+) -> int | None:
+    """The moment up to ``now`` at which a version becomes active, if nothing happens before."""
+    if ready_since is None:
         return None
-    moment = max(complete_since, starts)
+    moment = max(ready_since, starts)
     return moment if moment <= now and (ends is None or moment < ends) else None
 
 
-def came_into_force(record: AgreementRecord, now: int) -> bool:
-    """It was in force at some moment up to ``now``, whatever happened to it since. Suspending does
-    not count against it: that suspends every version."""
-    if record.in_force_from is not None:
+def was_active(record: AgreementRecord, now: int) -> bool:
+    """At some moment up to ``now``, whatever happened to it since."""
+    if record.active_from is not None:
         return True
-    return in_force(record.complete_since, record.starts, record.ends, now) is not None
+    return first_active(record.ready_since, record.starts, record.ends, now) is not None
 
 
 def statuses(records: Iterable[AgreementRecord], now: int) -> dict[tuple[str, int], Status]:
-    """The state of every version, a later one that came into force ending the earlier ones."""
+    """The state of every version. Once a later one was active the earlier ones are over."""
     found: dict[tuple[str, int], Status] = {}
     ordered = sorted(records, key=lambda record: record.key, reverse=True)
     replaced: set[str] = set()
@@ -180,7 +183,7 @@ def statuses(records: Iterable[AgreementRecord], now: int) -> dict[tuple[str, in
         if identity in replaced and status is not Status.WITHDRAWN:
             status = Status.EXPIRED
         found[record.key] = status
-        if status in (Status.ACTIVE, Status.SUSPENDED) or came_into_force(record, now):
+        if status is Status.ACTIVE or was_active(record, now):
             replaced.add(identity)
     return found
 
@@ -191,8 +194,8 @@ def holds_until(record: AgreementRecord, versions: Iterable[AgreementRecord]) ->
     moments = [] if record.ends is None else [record.ends]
     for other in versions:
         later = other.document.version > record.document.version
-        if later and other.complete_since is not None:
-            start = max(other.starts, other.complete_since)
+        if later and other.ready_since is not None:
+            start = max(other.starts, other.ready_since)
             if other.ends is None or start < other.ends:
                 moments.append(start)
     return min(moments, default=None)

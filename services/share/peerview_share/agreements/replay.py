@@ -18,7 +18,7 @@ from peerview_share.agreements.life import (
     Asking,
     PartyRecord,
     ends,
-    in_force,
+    first_active,
     starts,
 )
 
@@ -72,7 +72,8 @@ class _Version:
     """``{(practice, hash of the terms): when}``"""
     asking: dict[str, Asking] = field(default_factory=dict)
     complete_since: int | None = None
-    in_force_from: int | None = None
+    ready_since: int | None = None
+    active_from: int | None = None
 
     def signed_at(self, ods: str) -> int | None:
         return self.signed.get((ods, self.text.terms_hash))
@@ -104,25 +105,28 @@ def replay(
     return tuple(_record(version, parties) for _, version in sorted(versions.items()))
 
 
-_COUNT_NOTHING = frozenset({Event.SUSPENDED, Event.RESUMED, Event.LIMITED, Event.AGREED})
+_COUNT_NOTHING = frozenset({Event.LIMITED, Event.ASKED, Event.AGREED})
 
 
 def _settle(version: _Version, before: int) -> None:
     """What time alone did before the next change."""
-    if version.in_force_from is None and version.complete_since is not None:
+    if version.active_from is None and version.ready_since is not None:
         document = version.text.document
-        version.in_force_from = in_force(
-            version.complete_since, starts(document), ends(document), before - 1
+        version.active_from = first_active(
+            version.ready_since, starts(document), ends(document), before - 1
         )
 
 
 def _count(version: _Version, parties: _Parties, at: int) -> None:
     here = [ods for ods in version.members if ods not in parties.left]
     whole = len(here) >= MIN_PARTIES and all(version.signed_at(ods) is not None for ods in here)
-    if not whole:
-        version.complete_since = None
-    elif version.complete_since is None:
-        version.complete_since = at
+    ready = whole and not any(ods in parties.suspended for ods in here)
+    version.complete_since = _since(version.complete_since, at) if whole else None
+    version.ready_since = _since(version.ready_since, at) if ready else None
+
+
+def _since(before: int | None, at: int) -> int:
+    return at if before is None else before
 
 
 def _apply(
@@ -225,7 +229,8 @@ def _record(version: _Version, parties: _Parties) -> AgreementRecord:
         tuple(standing(member) for member in audience.values()),
         tuple(version.asking.values()),
         version.complete_since,
-        version.in_force_from,
+        version.ready_since,
+        version.active_from,
         version.text.plain,
         version.edit,
     )
