@@ -11,7 +11,7 @@ from peerview_tools.bench.registry import MEASURES, named
 from peerview_tools.bench.run import run
 
 FIELDS = ["measure", "value", "unit", "target", "ok", "against"]
-IN_PROCESS = ["core", "extracts", "flat"]
+IN_PROCESS = ["core", "extracts", "flat", "agreement-lookup", "agreement-compile"]
 WITH_WORKERS = [
     "worker",
     "faust-table",

@@ -132,7 +132,7 @@ def test_the_whole_view_of_a_viewer_is_what_single_questions_give(fresh):
     ("name", "wrong"),
     [
         ("_prohibitions", lambda record: iter(())),
-        ("may_look", lambda record, viewer, indicator: True),
+        ("_shown", lambda party, indicators: indexing._allowed(party, indicators)),
     ],
 )
 def test_a_rule_left_out_of_the_product_is_found(fresh, monkeypatch, name, wrong):

@@ -1,11 +1,12 @@
 """What a thousand agreements cost: to compile, and to ask."""
 
 import itertools
+import json
+import os
 import random
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from peerview_share.store import agreements as store
 from peerview_share.store import schema
 from peerview_share.store.database import Database
 from peerview_tools.bench.measure import Found, Size
-from peerview_tools.bench.memory_of import resident
+from peerview_tools.bench.processes import resident_bytes
 from peerview_tools.bench.surroundings import Surroundings
 
 PARTIES: Final = 50
@@ -47,13 +48,13 @@ def compile_all(around: Surroundings, size: Size) -> Found:
             records = store.records(connection)
         reading = time.perf_counter() - began
         database.close()
-    before = resident()
+    before = resident_bytes(os.getpid())
     took = []
     for _ in range(_TURNS):
         began = time.perf_counter()
         index = compile_index(records, NOW)
         took.append(time.perf_counter() - began)
-    grown = (resident() - before) / 1e6
+    grown = (resident_bytes(os.getpid()) - before) / 1e6
     answers = sum(
         len(row) - (viewer in row)
         for viewers in index.networks.values()
@@ -84,9 +85,7 @@ def look_up(around: Surroundings, size: Size) -> Found:
         began = time.perf_counter()
         _ask_nothing(questions)
         took.append((whole - (time.perf_counter() - began)) / len(questions) * 1e6)
-    longest = max(
-        len(tables) for viewers in index.networks.values() for tables in viewers.values()
-    )
+    longest = max(len(tables) for viewers in index.networks.values() for tables in viewers.values())
     return Found(
         median(took), f"median of {_TURNS} turns of {len(questions):,} look-ups without any cache, "
         f"{granted / len(questions):.0%} of them granted; less the loop around them; {count:,} "
@@ -108,9 +107,7 @@ def _ask_nothing(questions: list[tuple[str, str, str, str]]) -> None:
         pass
 
 
-def _questions(
-    records: list[AgreementRecord], count: int
-) -> Iterator[tuple[str, str, str, str]]:
+def _questions(records: list[AgreementRecord], count: int) -> Iterator[tuple[str, str, str, str]]:
     rng = random.Random(1)  # noqa: S311
     indicators = list(catalogue())
     for _ in range(count):
@@ -123,7 +120,7 @@ def _document(number: int) -> Agreement:
     """Half say the same of every indicator; a fifth ask for five peers; one in fifty prohibits."""
     rng = random.Random(number)  # noqa: S311
     indicators = list(catalogue())
-    overrides = {} if number % 2 else {name: "anonymous" for name in rng.sample(indicators, 3)}
+    overrides = {} if number % 2 else dict.fromkeys(rng.sample(indicators, 3), "anonymous")
     if number % 50 == 0:
         overrides[rng.choice(indicators)] = "prohibit"
     return Agreement.model_validate(
@@ -170,8 +167,6 @@ def _standing(number: int) -> tuple[AgreementRecord, ...]:
 
 
 def _fill(database: Database, count: int) -> None:
-    import json
-
     texts: list[dict[str, Any]] = []
     history: list[dict[str, Any]] = []
     for number in range(count):

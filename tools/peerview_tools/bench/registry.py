@@ -4,6 +4,7 @@ other."""
 from typing import Final
 
 from peerview_tools.bench import (
+    agreements,
     bulk_memory,
     bundle,
     core,
@@ -84,6 +85,14 @@ MEASURES: Final = (
     Measure(
         "bundle", "p99 of a Bundle of 10 resources by POST /fhir, at half of the capacity",
         "ms", 40, "at most", bundle.run,
+    ),
+    Measure(
+        "agreement-lookup", "one look-up in the index of 1,000 agreements",
+        "µs", 1.0, "at most", agreements.look_up,
+    ),
+    Measure(
+        "agreement-compile", "the index of 1,000 agreements of 50 parties and 12 indicators",
+        "s", 5, "at most", agreements.compile_all,
     ),
 )  # fmt: skip
 

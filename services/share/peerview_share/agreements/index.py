@@ -8,11 +8,12 @@ cover a viewer in a network are compared when the index is asked.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from peerview_share.agreements.clauses import DisclosureControl, Role
 from peerview_share.agreements.level import Level, PeerMode
 from peerview_share.agreements.life import (
+    NO_LIMITS,
     AgreementRecord,
     PartyRecord,
     Status,
@@ -75,22 +76,22 @@ class AgreementIndex:
         self, network: str, viewer: str, subject: str, indicator: str, now: int
     ) -> Grant | None:
         """The most generous grant that holds at ``now``, None where there is none: denied."""
-        viewers = self.networks.get(network)
-        if viewers is None or viewer == subject:
+        try:
+            tables = self.networks[network][viewer]
+        except KeyError:
             return None
         best = None
-        for table in viewers.get(viewer, ()):
-            row = table.get(indicator)
-            if row is None:
+        for table in tables:
+            try:
+                grant = table[indicator][subject]
+            except KeyError:
                 continue
-            grant = row.get(subject)
-            if (
-                grant is not None
-                and (best is None or grant.level > best.level)
-                and (grant.expires is None or now < grant.expires)
-            ):
+            expires = grant.expires
+            if (expires is None or now < expires) and (best is None or grant.level > best.level):
                 best = grant
-        if best is not None and viewer in self.forbidden:
+        if best is None or viewer == subject:
+            return None
+        if viewer in self.forbidden:
             for forbids in self.forbidden[viewer]:
                 if subject in forbids.get(indicator, ()):
                     return None
@@ -215,46 +216,77 @@ def _tables(record: AgreementRecord, until: int | None) -> Iterator[tuple[str, G
     viewers = members if record.document.members_may_see else []
     viewers = viewers + [party for party in record.audience if party.takes_part]
     indicators = sorted(record.document.indicators)
-    sharing = {name: [p for p in members if shares(p, name)] for name in indicators}
-    rows: dict[tuple[str, Level], Mapping[str, Grant]] = {}
-    tables: dict[tuple[Level, ...], Grants] = {}
+    shown = [_shown(party, indicators) for party in members]
+    # by indicator, what each member shows of it
+    columns = list(zip(*shown, strict=True)) if members else []
+    counts = [len(column) - column.count(Level.NONE) for column in columns]
+    rows: dict[tuple[Level, tuple[Level, ...]], Mapping[str, Grant]] = {}
+    tables: dict[tuple[tuple[Level, ...], tuple[Level, ...]], Grants] = {}
     for viewer in viewers:
-        most = tuple(_most(record, viewer, name, sharing[name]) for name in indicators)
-        table = tables.get(most)
+        own, shows = _allowed(viewer, indicators), _shown(viewer, indicators)
+        table = tables.get((own, shows))
         if table is None:
-            table = tables[most] = {
-                name: _row(rows, name, level, sharing[name], grants)
-                for name, level in zip(indicators, most, strict=True)
+            most = _most(record, indicators, own, shows, counts)
+            table = tables[own, shows] = {
+                name: _row(rows, level, column, members, grants)
+                for name, level, column in zip(indicators, most, columns, strict=True)
                 if level > Level.NONE
             }
         if table:
             yield viewer.ods, table
 
 
+_EVERYTHING: Final = tuple([Level.NAMED] * 500)
+_NOTHING: Final = tuple([Level.NONE] * 500)
+
+
+def _allowed(party: PartyRecord, indicators: list[str]) -> tuple[Level, ...]:
+    """The most that a party allows, by indicator."""
+    if party.limits is NO_LIMITS:
+        return _EVERYTHING[: len(indicators)]
+    return tuple(party.limits.of(name).level for name in indicators)
+
+
+def _shown(party: PartyRecord, indicators: list[str]) -> tuple[Level, ...]:
+    """The most that it shows of itself."""
+    if party.role is Role.RECIPIENT:
+        return _NOTHING[: len(indicators)]
+    return _allowed(party, indicators)
+
+
 def _most(
-    record: AgreementRecord, viewer: PartyRecord, indicator: str, sharing: list[PartyRecord]
-) -> Level:
-    """The most that a viewer may see of anybody."""
-    if not may_look(record, viewer, indicator):
-        return Level.NONE
+    record: AgreementRecord,
+    indicators: list[str],
+    own: tuple[Level, ...],
+    shows: tuple[Level, ...],
+    counts: list[int],
+) -> list[Level]:
+    """The most that a viewer may see of anybody, by indicator. ``counts`` are of those who share
+    an indicator, the viewer among them where it does."""
     terms = record.document.peer_identification
-    others = len(sharing) - (viewer in sharing if terms.min_peers else 0)
-    if others < terms.min_peers:
-        return Level.NONE
-    return min(terms.of(indicator).level, viewer.limits.of(indicator).level)
+    found = []
+    for name, allowed, shown, count in zip(indicators, own, shows, counts, strict=True):
+        sharing = shown > Level.NONE
+        if (terms.reciprocal and not sharing) or count - sharing < terms.min_peers:
+            found.append(Level.NONE)
+        else:
+            found.append(min(terms.of(name).level, allowed))
+    return found
 
 
 def _row(
-    rows: dict[tuple[str, Level], Mapping[str, Grant]],
-    indicator: str,
+    rows: dict[tuple[Level, tuple[Level, ...]], Mapping[str, Grant]],
     most: Level,
-    sharing: list[PartyRecord],
+    column: tuple[Level, ...],
+    members: list[PartyRecord],
     grants: Mapping[Level, Grant],
 ) -> Mapping[str, Grant]:
-    found = rows.get((indicator, most))
+    found = rows.get((most, column))
     if found is None:
-        found = rows[indicator, most] = {
-            party.ods: grants[min(most, party.limits.of(indicator).level)] for party in sharing
+        found = rows[most, column] = {
+            party.ods: grants[min(most, level)]
+            for party, level in zip(members, column, strict=True)
+            if level > Level.NONE
         }
     return found
 
@@ -265,19 +297,21 @@ def _prohibitions(record: AgreementRecord) -> Iterator[tuple[str, Forbidden]]:
     members = [party for party in record.parties if party.takes_part]
     terms = record.document.peer_identification
     indicators = record.document.indicators
+    limited = {p.ods: p.limits for p in members if p.limits is not NO_LIMITS}
+    spoken = {terms.mode, *terms.per_indicator.values()}
+    if not limited and PeerMode.PROHIBIT not in spoken:
+        return
     subjects = frozenset(party.ods for party in members)
     general: dict[str, frozenset[str]] = {}
     for name in indicators:
         if terms.of(name) is PeerMode.PROHIBIT:
             general[name] = subjects
         elif own := frozenset(
-            party.ods for party in members if party.limits.of(name) is PeerMode.PROHIBIT
+            ods for ods, limits in limited.items() if limits.of(name) is PeerMode.PROHIBIT
         ):
             general[name] = own
     for viewer in [*members, *(party for party in record.audience if party.takes_part)]:
-        own_word = {
-            name: subjects for name in indicators if viewer.limits.of(name) is PeerMode.PROHIBIT
-        }
-        forbids = general | own_word
-        if forbids:
-            yield viewer.ods, general if not own_word else forbids
+        said = limited.get(viewer.ods, NO_LIMITS)
+        own_word = {name: subjects for name in indicators if said.of(name) is PeerMode.PROHIBIT}
+        if general or own_word:
+            yield viewer.ods, (general | own_word if own_word else general)

@@ -155,9 +155,7 @@ def own_status(record: AgreementRecord, now: int) -> Status:
     return Status.ACTIVE
 
 
-def first_active(
-    ready_since: int | None, starts: int, ends: int | None, now: int
-) -> int | None:
+def first_active(ready_since: int | None, starts: int, ends: int | None, now: int) -> int | None:
     """The moment up to ``now`` at which a version becomes active, if nothing happens before."""
     if ready_since is None:
         return None
