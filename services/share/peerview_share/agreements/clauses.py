@@ -92,8 +92,12 @@ class DisclosureControl(ClauseForm):
     """Stricter than the defaults, or the defaults said aloud. Looser is refused."""
 
     min_change: int = Field(8, ge=8, le=1000)
-    """So many patients differ between two releases, or none."""
+    """So many patients differ between two releases, or none. A practice has one series of releases
+    for all networks, so this is the same everywhere."""
     min_patients: int = Field(20, ge=20, le=100_000)
+    """The same: patients are counted once, when a release is decided."""
+    min_denominator: int = Field(20, ge=20, le=100_000)
+    """A figure of a smaller denominator is not shown."""
     min_count: int = Field(8, ge=8, le=1000)
     """A count of fewer, other than 0, is not shown, nor is its complement."""
     extremes_from: int = Field(50, ge=50, le=100_000)

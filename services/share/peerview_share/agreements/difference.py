@@ -17,7 +17,8 @@ _SEEN: Final = {
 }
 _CONTROL: Final = {
     "min_change": ("so many patients must differ between two releases", "patients"),
-    "min_patients": ("figures are shown from a denominator of", "patients"),
+    "min_patients": ("figures are shown from", "patients"),
+    "min_denominator": ("figures are shown from a denominator of", ""),
     "min_count": ("counts are shown from", ""),
     "extremes_from": ("0% and 100% are shown from a denominator of", ""),
     "rounding_base": ("counts are rounded to a multiple of", ""),

@@ -1,5 +1,5 @@
-"""Clauses that may be written and are not held to yet. They are refused by name: accepting and
-ignoring one is what a signatory could never find out."""
+"""Clauses that may be written and are not held to. They are refused by name: accepting and ignoring
+one is what a signatory could never find out."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -7,9 +7,13 @@ from typing import Final
 from peerview_share.agreements.clauses import DisclosureControl
 from peerview_share.agreements.consistency import Clauses, Fault
 
-HELD: Final = frozenset({"rounding_base"})
+HELD: Final = frozenset({"min_denominator", "min_count", "extremes_from", "rounding_base"})
 """Stricter figures that views hold to."""
 _WHY = "this cannot be held to yet, so it is refused rather than ignored"
+_ONE_SERIES = (
+    "a practice has one series of releases for all its networks, so this is the same everywhere; "
+    "minDenominator, minCount, extremesFrom and roundingBase can be stricter"
+)
 
 
 def faults(clauses: Clauses) -> Iterator[Fault]:
@@ -17,13 +21,8 @@ def faults(clauses: Clauses) -> Iterator[Fault]:
     if control is not None:
         plain = DisclosureControl()
         for name, info in DisclosureControl.model_fields.items():
-            if name in HELD:
-                continue
-            if getattr(control, name) != getattr(plain, name):
-                yield Fault(f"disclosureControl.{info.alias}", _WHY)
+            if name not in HELD and getattr(control, name) != getattr(plain, name):
+                yield Fault(f"disclosureControl.{info.alias}", _ONE_SERIES)
     withdrawal = clauses.get("withdrawal")
     if withdrawal is not None and withdrawal.past_data != "remove":
         yield Fault("withdrawal.pastData", _WHY)
-    for number, item in enumerate(clauses.get("data_items", ())):
-        if item.version_range != "*":
-            yield Fault(f"dataItems.{number}.versionRange", _WHY)

@@ -33,6 +33,18 @@ class Conditions:
     version_ranges: Mapping[str, str] = field(default_factory=dict)
     """``{indicator: range of definition versions}``, those alone that are not every version."""
 
+    def lists(self, indicator: str, version: str) -> bool:
+        """Whether figures of this definition version are shown."""
+        text = self.version_ranges.get(indicator)
+        if text is None or not version:
+            return True
+        first, _, last = text.partition("-")
+        return _number(first) <= _number(version) <= _number(last or first)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
 
 NO_CONDITIONS = Conditions()
 

@@ -7,11 +7,12 @@ from functools import reduce
 from peerview_common.catalogue import IndicatorInfo
 from peerview_share.agreements.index import AgreementIndex, Grant
 from peerview_share.agreements.level import Level
-from peerview_share.disclosure import identity, rounding
-from peerview_share.disclosure.cell import Cell
+from peerview_share.disclosure import identity
+from peerview_share.disclosure.cell import Cell, CellState
 from peerview_share.disclosure.epoch import EVERY_RELEASE, Pace
 from peerview_share.disclosure.identity import MIN_CONTRIBUTORS
 from peerview_share.disclosure.membership import Members
+from peerview_share.disclosure.stricter import stricter
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,20 @@ class Sight:
         return reduce(Pace.slower, paces, EVERY_RELEASE)
 
     def shown(self, indicator: str, subject: str, cell: Cell, info: IndicatorInfo) -> Cell:
-        """The released cell as the agreement that grants it asks: rounded to its own base."""
-        control = self.grants[indicator][subject].conditions.disclosure_control
-        return rounding.coarser(cell, control.rounding_base, info)
+        """The released cell as the agreement that grants it asks: by its own stricter figures, and
+        of those definition versions alone that it lists."""
+        conditions = self.grants[indicator][subject].conditions
+        if not conditions.lists(indicator, cell.version):
+            return Cell(indicator, CellState.NOT_SHARED)
+        control = conditions.disclosure_control
+        return stricter(
+            cell,
+            info,
+            min_denominator=control.min_denominator,
+            min_count=control.min_count,
+            extremes_from=control.extremes_from,
+            rounding_base=control.rounding_base,
+        )
 
 
 def sight(index: AgreementIndex, network: str, viewer: str, now: int) -> Sight:
