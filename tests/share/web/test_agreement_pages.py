@@ -521,3 +521,45 @@ def test_the_audience_signs_and_does_nothing_else(world):
     assert sign(world, D).status_code == 303
     preview = Person(world, A).get("/agreements/north-learning/preview").text
     assert 'id="viewer-A99004"' in preview
+
+
+def codes(count):
+    return [f"A99{n:03}" for n in range(1, count + 1)]
+
+
+def unnamed(world, count, mode):
+    """So many practices at 51 per cent and more, of whom nobody is named."""
+    items = [{"indicatorId": "bp-htn-u80"}]
+    terms = {"mode": mode, "reciprocal": False}
+    world.agree(document(*codes(count), dataItems=items, peerIdentification=terms))
+    world.release({c: {"bp-htn-u80": patients(2 * (50 + int(c[3:])), 200)} for c in codes(count)})
+
+
+def test_who_is_not_named_is_counted_on_the_page_and_in_the_log(world):
+    unnamed(world, 12, "anonymous")
+    text = text_of(Person(world, A).get("/"))
+    assert "11 peers who are not named: 7 under 60% 4 from 60% to under 70%" in text
+    assert "you, released" in text
+    assert not re.search("A99002 ", text.split("What is compared")[1])
+    entry = world.client.get(
+        f"/v1/practices/{B}/disclosures", headers=world.issuer.headers(B)
+    ).json()["disclosures"][0]
+    assert (entry["level"], entry["channel"], entry["viewer"]) == ("anonymous", "page", A)
+    assert "seen anonymously, counted in bands" in text_of(Person(world, B).get("/disclosures"))
+    preview = text_of(Person(world, B).get("/agreements/north-learning/preview"))
+    assert "as one of 11 practices, counted in bands" in preview
+    assert "one of the practices under 60%" in preview
+
+
+def test_a_median_is_on_the_page_and_too_few_are_told_in_the_preview(world):
+    unnamed(world, 12, "distribution")
+    text = text_of(Person(world, A).get("/"))
+    assert re.search(r"11 peers who are not named: median \d\d% ", text)
+    assert "as one of 11 practices behind a median" in text_of(
+        Person(world, B).get("/agreements/north-learning/preview")
+    )
+    for code in codes(12)[10:]:
+        world.act("north-learning", code, "withdraw")
+    preview = text_of(Person(world, B).get("/agreements/north-learning/preview"))
+    assert "not at all: 9 practices would contribute, and a figure of several needs 10" in preview
+    assert "nothing is shown at this release" in text_of(Person(world, A).get("/"))

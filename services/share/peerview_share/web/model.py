@@ -7,8 +7,10 @@ from typing import Final
 from peerview_common.catalogue import Direction, IndicatorInfo, Kind
 from peerview_common.days import parse_day
 from peerview_common.values import IndicatorValue
+from peerview_share.delivery.derived import DerivedCell
 from peerview_share.delivery.views import EpochCells, PeerCell
 from peerview_share.disclosure.cell import Cell
+from peerview_share.disclosure.identity import Bands
 from peerview_share.web import words
 
 _SCALES: Final = (1, 2, 5, 10, 20, 25, 50, 100)
@@ -50,6 +52,8 @@ class Section:
     rows: tuple[Row, ...]
     scale: str
     """What a full bar stands for."""
+    unnamed: tuple[str, ...] = ()
+    """What is shown of peers who are not named, a line each."""
 
 
 def sections(
@@ -57,6 +61,7 @@ def sections(
     values: Mapping[str, IndicatorValue],
     epoch: EpochCells | None,
     peers: Iterable[PeerCell],
+    derived: Iterable[DerivedCell] = (),
     *,
     own: str,
     names: Mapping[str, str],
@@ -65,13 +70,14 @@ def sections(
     by_indicator: dict[str, list[PeerCell]] = {}
     for cell in peers:
         by_indicator.setdefault(cell.cell.indicator, []).append(cell)
+    unnamed = {cell.info.id: _unnamed(cell) for cell in derived}
     found = []
     for info in catalogue.values():
         value = values.get(info.id)
         cells = [(item.subject, item.cell) for item in by_indicator.get(info.id, [])]
-        if value is None and not cells:
+        if value is None and not cells and info.id not in unnamed:
             continue
-        if epoch is not None and cells:
+        if epoch is not None and (cells or info.id in unnamed):
             cells.append((own, epoch.of(own, info.id)))
         full = _full(info, [cell for _, cell in cells])
         found.append(
@@ -81,9 +87,32 @@ def sections(
                 None if value is None else _live(value, info),
                 tuple(_row(s, cell, info, full, own, names) for s, cell in _ordered(cells, info)),
                 words.shown(full, info),
+                unnamed.get(info.id, ()),
             )
         )
     return found
+
+
+def _unnamed(cell: DerivedCell) -> tuple[str, ...]:
+    figure, info = cell.figure, cell.info
+    if figure is None:
+        return ("Of peers who are not named, nothing is shown at this release.",)
+    lines = [f"{figure.contributors} peers who are not named:"]
+    if isinstance(figure, Bands):
+        lines += [
+            f"{count} {words.band_name(place, info)}" for place, count in enumerate(figure.peers)
+        ]
+    else:
+        lines.append(f"median {words.quantile(figure.median, info)}")
+        if figure.quartiles is not None:
+            first, third = (words.quantile(value, info) for value in figure.quartiles)
+            lines.append(f"the middle half from {first} to {third}")
+        if figure.deciles is not None:
+            tenths = ", ".join(words.quantile(value, info) for value in figure.deciles)
+            lines.append(f"tenths: {tenths}")
+    if figure.older:
+        lines.append(f"{figure.older} of the figures are older than this release")
+    return tuple(lines)
 
 
 def _live(value: IndicatorValue, info: IndicatorInfo) -> Live:

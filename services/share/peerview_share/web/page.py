@@ -10,7 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from peerview_common.problem import Problem
 from peerview_common.settings import Mode
 from peerview_share.api.callers import ShareParts
-from peerview_share.api.networks import note, visible
+from peerview_share.api.networks import record, view
 from peerview_share.api.practices import objected_sentence
 from peerview_share.service import Share
 from peerview_share.web import (
@@ -71,8 +71,10 @@ def _content(share: Share, visitor: Visitor, network: str | None) -> dict[str, A
     compiled = share.agreements.get()
     networks = compiled.index.networks_of(own)
     shown = network if network in networks else next(iter(networks), None)
-    epoch, cells = visible(share, shown, own) if shown is not None else (None, [])
-    note(share, cells, own, visitor.reader, "page")
+    seen = view(share, shown, own) if shown is not None else None
+    epoch = None if seen is None else seen.epoch
+    if seen is not None:
+        record(share, seen.disclosures(), visitor.reader, "page")
     values = share.figures.of(own)
     known = names(share)
     titles = {
@@ -81,7 +83,15 @@ def _content(share: Share, visitor: Visitor, network: str | None) -> dict[str, A
     }
     now = share.clock()
     through = max((words.iso_to_millis(v.data_through) for v in values.values()), default=None)
-    found = model.sections(share.catalogue, values, epoch, cells, own=own, names=known)
+    found = model.sections(
+        share.catalogue,
+        values,
+        epoch,
+        [] if seen is None else seen.cells,
+        [] if seen is None else seen.derived,
+        own=own,
+        names=known,
+    )
     return {
         "section": "figures",
         "practices": visitor.practices,

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from peerview_common.catalogue import IndicatorInfo
-from peerview_share.agreements.index import compile_index
+from peerview_share.agreements.index import Grant, compile_index
 from peerview_share.agreements.level import Level
 from peerview_share.agreements.life import AgreementRecord, PartyRecord
 from peerview_share.delivery.sight import Sight, sight
 from peerview_share.delivery.views import EpochCells, named_cells
 from peerview_share.disclosure.cell import Cell
+from peerview_share.disclosure.identity import MIN_CONTRIBUTORS
 from peerview_share.web import words
 
 
@@ -22,6 +23,8 @@ class Shown:
 
     info: IndicatorInfo
     level: Level
+    how: str
+    """In words, with what the viewer would get."""
     figure: str | None
     """Of a cell seen by name."""
     counts: str
@@ -105,6 +108,7 @@ def viewers(
                 _shown(
                     info,
                     Level.NONE if grant is None else grant.level,
+                    _how(seen, grant, info, own),
                     cells.get(info.id),
                     None if grant is None else grant.agreement,
                 )
@@ -130,7 +134,7 @@ def at_each_level(
             continue
         counts = words.counts(figure.numerator, figure.denominator, info)
         named = f"{words.shown(figure.value, info)}, {counts}, {words.state(cell)}"
-        band = words.band(figure.value, info)
+        band = words.band_name(words.band(figure.value, info), info)
         found.append(
             AtLevel(
                 info,
@@ -142,11 +146,34 @@ def at_each_level(
     return found
 
 
-def _shown(info: IndicatorInfo, level: Level, cell: Cell | None, agreement: str | None) -> Shown:
+def _how(seen: Sight, grant: Grant | None, info: IndicatorInfo, own: str) -> str:
+    """A figure of several is made of 10 at least, without those whom the viewer sees by name."""
+    if grant is None:
+        return "not at all"
+    if grant.level is Level.NAMED:
+        return "by name"
+    level = seen.level(info.id)
+    contributors = seen.contributors(info.id, level)
+    if own not in contributors:
+        return "not here: the viewer sees your practice by name in another network"
+    if len(contributors) < MIN_CONTRIBUTORS:
+        return (
+            f"not at all: {len(contributors)} practices would contribute, and a figure of several "
+            f"needs {MIN_CONTRIBUTORS}"
+        )
+    if level is Level.ANONYMOUS:
+        return f"as one of {len(contributors)} practices, counted in bands"
+    return f"as one of {len(contributors)} practices behind a median"
+
+
+def _shown(
+    info: IndicatorInfo, level: Level, how: str, cell: Cell | None, agreement: str | None
+) -> Shown:
     figure = None if cell is None else cell.figure
     return Shown(
         info,
         level,
+        how,
         None if figure is None else words.shown(figure.value, info),
         "" if figure is None else words.counts(figure.numerator, figure.denominator, info),
         "" if cell is None else words.state(cell),

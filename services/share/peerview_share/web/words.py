@@ -77,15 +77,26 @@ def date_at(millis: int) -> date:
     return from_millis(millis).astimezone(LONDON).date()
 
 
-def band(value: float, info: IndicatorInfo) -> str:
-    """In which of the four fixed bands a figure lies: from 60% to under 75%"""
+def band(value: float, info: IndicatorInfo) -> int:
+    """Which of the four fixed bands a figure lies in, from 0."""
+    return sum(value >= edge for edge in info.bands)
+
+
+def band_name(place: int, info: IndicatorInfo) -> str:
+    """from 60% to under 75%"""
     edges = [shown(edge, info) for edge in info.bands]
-    place = sum(value >= edge for edge in info.bands)
     if place == 0:
         return f"under {edges[0]}"
     if place == len(edges):
-        return f"of {edges[-1]} or more"
+        return f"at {edges[-1]} or more"
     return f"from {edges[place - 1]} to under {edges[place]}"
+
+
+def quantile(value: float, info: IndicatorInfo) -> str:
+    """Whole per cent, or hundredths of a mean: no finer than it was made."""
+    if info.kind is Kind.MEAN:
+        return f"{value:.2f}"
+    return f"{value:.0f}" if info.kind is Kind.RATE else f"{value:.0f}%"
 
 
 def ago(millis: int, now: int) -> str:
