@@ -132,6 +132,6 @@ def test_a_million_changes(closing):
         closing.append(
             f"fresh, {size:,} patients: {found[0]:.0%} monthly, {found[1]:.0%} quarterly"
         )
-        # the design's own simulation had other rates: a point more or less is chance
-        assert found[0] >= monthly - 0.01
-        assert found[1] >= quarterly - 0.01
+        # of some 1,500 cells by quarters, so a standard error of over a point
+        assert found[0] >= monthly - 0.02
+        assert found[1] >= quarterly - 0.02

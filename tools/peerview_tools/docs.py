@@ -106,8 +106,8 @@ def metrics_page() -> str:
         "",
         _WRITTEN,
         "",
-        "Every service answers `GET /metrics` in Prometheus' text format. No label ever holds a "
-        "patient or a practice.",
+        "Every service answers `GET /metrics` in Prometheus' text format, share only to a token "
+        "of the scope `metrics:read`. No label ever holds a patient or a practice.",
         "",
         "| metric | type | labels | meaning |",
         "|---|---|---|---|",

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
 import structlog
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,6 +19,8 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 Checks: TypeAlias = Callable[[], Awaitable[Mapping[str, str | None]]]
 """Answers ``{part: None when it is well, else what is wrong}``."""
 
+Guard: TypeAlias = Callable[[Request], Awaitable[None]]
+
 UNKNOWN: Final = "unknown"
 QUIET: Final = frozenset({"/metrics", "/health/live", "/health/ready"})
 RETRY_AFTER: Final = "2"
@@ -26,11 +28,14 @@ RETRY_AFTER: Final = "2"
 log = structlog.get_logger("peerview.access")
 
 
-def router(service: str, checks: Checks) -> APIRouter:
+def router(service: str, checks: Checks, *, metrics_guard: Guard | None = None) -> APIRouter:
+    """``metrics_guard`` raises for whom ``/metrics`` is not; without one it is open."""
     ops = APIRouter(tags=["operations"])
 
     @ops.get("/metrics", include_in_schema=False)
-    async def read_metrics() -> Response:
+    async def read_metrics(request: Request) -> Response:
+        if metrics_guard is not None:
+            await metrics_guard(request)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     @ops.get("/health/live")

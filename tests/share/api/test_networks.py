@@ -284,4 +284,13 @@ def test_health_says_what_is_missing(world):
     assert world.client.get("/health/live").status_code == 200
     ready = world.client.get("/health/ready")
     assert (ready.status_code, ready.json()["checks"]["database"]) == (503, "ok")
-    assert b"peerview_share_decisions_total" in world.client.get("/metrics").content
+
+
+def test_metrics_are_for_whoever_operates_the_service(world):
+    """They count everybody's cells and figures: no peer may watch them."""
+    assert world.client.get("/metrics").status_code == 401
+    reader = world.issuer.headers(A, scope="share:read")
+    assert world.client.get("/metrics", headers=reader).status_code == 403
+    operator = world.issuer.headers(scope="metrics:read")
+    answer = world.client.get("/metrics", headers=operator)
+    assert b"peerview_share_decisions_total" in answer.content

@@ -18,6 +18,7 @@ from peerview_share.api import (
     previews,
     releases,
 )
+from peerview_share.api.callers import METRICS
 from peerview_share.service import Share
 from peerview_share.store.audit import UnloggedError
 from peerview_share.web import page
@@ -35,13 +36,18 @@ def create_app(share: Share) -> FastAPI:
     async def checks() -> Mapping[str, str | None]:
         return await asyncio.to_thread(share.problems)
 
+    async def metrics_guard(request: Request) -> None:
+        """What is counted here rests on everybody's data, so it is for operators."""
+        principal = await share.verifier.admit(request.headers.get("authorization"))
+        principal.require_scope(METRICS)
+
     app = FastAPI(title="Peerview share", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.share = share
     problem.install(app)
     app.add_exception_handler(StaleError, _unconfirmed)
     app.add_exception_handler(UnloggedError, _unlogged)
     ops.measure(app, SERVICE)
-    app.include_router(ops.router(SERVICE, checks))
+    app.include_router(ops.router(SERVICE, checks, metrics_guard=metrics_guard))
     for part in (
         practices, previews, disclosures, networks, agreements, agreement_questions, releases
     ):  # fmt: skip

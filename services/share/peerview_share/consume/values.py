@@ -69,8 +69,9 @@ class ValuesConsumer:
             try:
                 self._read()
             except (KafkaError, SQLAlchemyError, LookupError, OSError) as error:
-                self.problem = f"{type(error).__name__}: {error}"
-                log.warning("values not read, trying again", error=self.problem)
+                # anybody may read it in /health/ready: what the text names is for the log
+                self.problem = type(error).__name__
+                log.warning("values not read, trying again", error=repr(error))
                 self._stop.wait(RETRY_S)
 
     def _read(self) -> None:

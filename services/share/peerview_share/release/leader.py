@@ -74,8 +74,9 @@ class Leader:
             except LostLeaseError:
                 log.info("another replica leads")
             except (KafkaError, SQLAlchemyError, StaleError, LookupError, OSError) as error:
-                self.problem = f"{type(error).__name__}: {error}"
-                log.warning("the leader's work failed, trying again", error=self.problem)
+                # anybody may read it in /health/ready: what the text names is for the log
+                self.problem = type(error).__name__
+                log.warning("the leader's work failed, trying again", error=repr(error))
             except Exception:
                 # a defect must not end the thread in silence: the log says so at every turn
                 self.problem = "an unexpected error, see the log"
