@@ -14,6 +14,10 @@ from tests.share.noninterference.graph import EPOCHS, INDICATORS, NETWORKS
 from tests.share.support import Clock, World, live_value, make_share
 
 STRANGER, NOBODY = "A99990", ""
+FORM = f"peerview_form={43 * 'a'}"
+"""A browser keeps it: a visitor without one is given another each time."""
+OWN = ("indicators", "disclosures", "preview", "signing-key")
+"""What a practice reads of itself: of another it is refused."""
 OWN_OF_EACH_RECORD = {"ce_id", "ce_time", "traceparent"}
 """Headers that are drawn anew for every record, whatever it says."""
 
@@ -81,7 +85,7 @@ class Caller:
     async def _request(self, method, path, headers, content):
         path, _, query = path.partition("?")
         body = b"" if content is None else json.dumps(content).encode()
-        sent = {"host": "share", "content-type": "application/json"} | headers
+        sent = {"host": "share", "content-type": "application/json", "cookie": FORM} | headers
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -156,7 +160,7 @@ class Run:
         self.publisher = ViewPublisher(
             self.share.database,
             self.log,
-            self.share.catalogue,
+            self.share.views,
             bootstrap="",
             prefix="",
             replication=1,
@@ -220,7 +224,7 @@ class Run:
     def _publish(self):
         self.share.agreements.poll()
         compiled = self.share.agreements.get()
-        self.publisher.sync(compiled, self.share.published.get())
+        self.publisher.sync(compiled)
         for viewer in self.graph.practices:
             for network in NETWORKS:
                 for indicator in self.graph.hidden:
@@ -275,11 +279,20 @@ def _requests(principal, graph, epoch):
             paths += [f"{base}/{name}" for name in (*INDICATORS[:1], "none")]
     if not whole:
         return [("GET", path, None) for path in paths]
-    paths += [f"/v1/practices/{graph.subject}/{what}" for what in ("indicators", "disclosures")]
+    paths += [f"/v1/practices/{principal}/{what}" for what in ("preview", "signing-key")]
+    paths += [f"/v1/practices/{graph.subject}/{what}" for what in OWN]
+    paths += ["/v1/releases", "/agreements", "/disclosures", "/disclosures.csv"]
+    paths += [
+        f"/v1/networks/{network}/explain?viewer={principal}&subject={subject}&indicator={name}"
+        for network in NETWORKS[:1]
+        for subject in graph.practices[:3]
+        for name in INDICATORS[:1]
+    ]
     posts = [("POST", "/v1/releases/cut", None)]
     for document in graph.documents:
         identity = document["id"]
-        paths += [f"/v1/agreements/{identity}", f"/v1/agreements/{identity}/history"]
+        paths += [f"/v1/agreements/{identity}{what}" for what in ("", "/history", "/odrl")]
+        paths += [f"/agreements/{identity}{what}" for what in ("", "/preview")]
         posts += [
             ("POST", f"/v1/agreements/{identity}/sign", {"version": 9, "termsHash": "0" * 64})
         ]

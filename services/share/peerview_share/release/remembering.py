@@ -75,6 +75,7 @@ def _next(
         with_value=_with_value(seen, info, eligible, cells),
         last=last.members if last else None,
         others=[item.members for item in known if item.members],
+        seen_by_name=seen.named_elsewhere.get(info.id, frozenset()),
     )
     name, cells_epoch = level.name.lower(), None
     if outcome.step is Step.CARRIED and last is not None:
