@@ -93,7 +93,7 @@ def graph(seed):
         rng.choice(practices),
         frozenset(hidden),
         rng.choice(("other", "few", "nothing")),
-        rng.sample(practices, min(4, count)),
+        rng.sample(practices, 3),
     )
 
 

@@ -264,36 +264,32 @@ class Run:
 
 
 def _requests(principal, graph, epoch):
-    """What one principal asks after an epoch: every reading route, and acts that are not theirs."""
-    if principal == NOBODY:
-        paths = ["/metrics", "/openapi.json", "/health/live", "/v1/agreements"]
-        return [("GET", path, None) for path in paths]
+    """What one principal asks after an epoch: views each time; at the end every reading route, and
+    acts that are not theirs."""
     whole = epoch > EPOCHS
-    paths = ["/metrics", "/v1/agreements", f"/v1/practices/{principal}/indicators"]
-    paths += [f"/v1/practices/{principal}/disclosures", "/"]
-    for network in NETWORKS:
-        base = f"/v1/networks/{network}/indicators"
-        paths += [base]
-        if whole:
-            paths += [f"{base}?epoch={n}" for n in range(1, EPOCHS + 2)]
-            paths += [f"{base}/{name}" for name in (*INDICATORS[:1], "none")]
-    if not whole:
+    if principal == NOBODY:
+        paths = ["/metrics", "/openapi.json", "/health/live", "/v1/agreements"] if whole else []
         return [("GET", path, None) for path in paths]
-    paths += [f"/v1/practices/{principal}/{what}" for what in ("preview", "signing-key")]
-    paths += [f"/v1/practices/{graph.subject}/{what}" for what in OWN]
-    paths += ["/v1/releases", "/agreements", "/disclosures", "/disclosures.csv"]
+    views = [f"/v1/networks/{network}/indicators" for network in NETWORKS]
+    if not whole:
+        return [("GET", path, None) for path in views]
+    paths = ["/metrics", "/v1/agreements", "/", "/v1/releases", "/agreements", "/disclosures.csv"]
+    for view in views:
+        paths += [view, f"{view}/{INDICATORS[0]}", f"{view}/none"]
+        paths += [f"{view}?epoch={n}" for n in range(1, EPOCHS + 2)]
+    paths += [f"/v1/practices/{who}/{what}" for who in (principal, graph.subject) for what in OWN]
     paths += [
-        f"/v1/networks/{network}/explain?viewer={principal}&subject={subject}&indicator={name}"
-        for network in NETWORKS[:1]
-        for subject in graph.practices[:3]
+        f"/v1/networks/{NETWORKS[0]}/explain?viewer={principal}&subject={subject}&indicator={name}"
+        for subject in graph.practices[:2]
         for name in INDICATORS[:1]
     ]
     posts = [("POST", "/v1/releases/cut", None)]
     for document in graph.documents:
         identity = document["id"]
-        paths += [f"/v1/agreements/{identity}{what}" for what in ("", "/history", "/odrl")]
-        paths += [f"/agreements/{identity}{what}" for what in ("", "/preview")]
-        posts += [
-            ("POST", f"/v1/agreements/{identity}/sign", {"version": 9, "termsHash": "0" * 64})
-        ]
+        paths += [f"/v1/agreements/{identity}{what}" for what in ("", "/history")]
+        signature = {"version": 9, "termsHash": "0" * 64}
+        posts += [("POST", f"/v1/agreements/{identity}/sign", signature)]
+    identity = graph.documents[0]["id"]
+    paths += [f"/v1/agreements/{identity}/odrl", f"/agreements/{identity}"]
+    paths += [f"/agreements/{identity}/preview"]
     return [*(("GET", path, None) for path in paths), *posts]
