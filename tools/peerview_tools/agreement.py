@@ -1,41 +1,106 @@
 """`peerview agreement`: share's agreements from a terminal."""
 
+import base64
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import typer
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
+from peerview_share.agreements import keys
+from peerview_tools.agreement_files import read, say
 from peerview_tools.client import Client, ServiceError
 from peerview_tools.demo import actions
 
 
 def create(file: Path, *, url: str, token: str) -> int:
-    try:
-        document = json.loads(file.read_text())
-    except OSError as error:
-        print(f"peerview agreement: cannot read {file}: {error.strerror}", file=sys.stderr)
+    return _send(file, "POST", url=url, token=token)
+
+
+def edit(file: Path, *, url: str, token: str) -> int:
+    return _send(file, "PUT", url=url, token=token)
+
+
+def _send(file: Path, method: str, *, url: str, token: str) -> int:
+    document = read(file)
+    if document is None:
         return 2
-    except ValueError as error:
-        print(f"peerview agreement: {file} is not JSON: {error}", file=sys.stderr)
-        return 2
+    path = "/v1/agreements"
+    if method == "PUT":
+        path += f"/{quote(str(document.get('id', '-')), safe='')}"
     with _client(url, token) as client:
-        found = client.post("/v1/agreements", document)
+        found = client.call(method, path, document)
     _say_status(found)
     return 0
 
 
-def sign(identity: str, *, url: str, token: str, yes: bool) -> int:
+def sign(identity: str, *, url: str, token: str, yes: bool, key: Path | None = None) -> int:
     """Signs exactly the terms that were shown: their hash goes with the signature."""
     with _client(url, token) as client:
-        if not yes:
+        if yes and key is None:
+            _say_status(actions.sign(client, identity))
+            return 0
+        found = _found(client, identity)
+        if not yes and not _agreed(found, "Sign these terms for your practice?"):
+            return 1
+        _say_status(_give(client, found, "sign", token, key))
+    return 0
+
+
+def join(
+    identity: str,
+    terms: str,
+    *,
+    name: str,
+    role: str,
+    url: str,
+    token: str,
+    yes: bool,
+    key: Path | None,
+) -> int:
+    with _client(url, token) as client:
+        found = client.get(f"/v1/agreements/{quote(identity, safe='')}?terms={quote(terms)}")
+        if not yes and not _agreed(found, "Sign these terms for your practice, and ask to join?"):
+            return 1
+        more = {"name": name, "role": role}
+        _say_status(_give(client, found, "join", token, key, more))
+    return 0
+
+
+def admit(identity: str, practice: str, *, url: str, token: str, key: Path | None) -> int:
+    with _client(url, token) as client:
+        body = {"practice": practice}
+        if key is not None:
             found = _found(client, identity)
-            _print(found["agreement"])
-            print(f"SHA-256 of the terms: {found['termsHash']}")
-            if not typer.confirm("Sign these terms for your practice?"):
-                return 1
-        _say_status(actions.sign(client, identity))
+            own = _practice(token)
+            version = _asked_version(client, found, practice)
+            message = keys.admission_message(own, identity, version, practice)
+            body["proof"] = _text(_load(key).sign(message))
+        found = client.post(f"/v1/agreements/{quote(identity, safe='')}/admit", body)
+    _say_status(found)
+    asking = [who for who in found["asking"] if who["odsCode"] == practice]
+    if asking:
+        print(f"{practice} waits for more: {', '.join(asking[0]['agreed'])} agreed so far")
+    else:
+        print(f"{practice} is a party now")
+    return 0
+
+
+def act(identity: str, what: str, *, url: str, token: str) -> int:
+    """Suspend or resume."""
+    with _client(url, token) as client:
+        _say_status(client.post(f"/v1/agreements/{quote(identity, safe='')}/{what}"))
     return 0
 
 
@@ -46,7 +111,43 @@ def withdraw(identity: str, *, url: str, token: str, yes: bool) -> int:
             print(f"“{found['agreement']['title']}”, {found['status']}")
             if not typer.confirm("Withdraw your practice from it? This is final"):
                 return 1
-        _say_status(actions.withdraw(client, identity))
+        found = actions.withdraw(client, identity)
+    _say_status(found)
+    told = [p["othersToldBy"] for p in found["parties"] if p["othersToldBy"]]
+    if told:
+        print(f"It holds now. The others must be told by {max(told)}")
+    return 0
+
+
+def explain(
+    network: str, question: Mapping[str, str], *, moment: str | None, url: str, token: str
+) -> int:
+    """0 where it is granted, 3 where it is denied."""
+    asked = dict(question) | ({} if moment is None else {"at": moment})
+    with _client(url, token) as client:
+        found = client.get(f"/v1/networks/{quote(network, safe='')}/explain?{urlencode(asked)}")
+    granted = found["level"] != "none"
+    print(f"{'granted, ' + found['level'] if granted else 'denied'} at {found['at']}")
+    print(f"because {found['why']} ({found['clause']})")
+    if found["agreement"] is not None:
+        where = f", {found['place']}" if found["place"] else ""
+        print(
+            f"agreement {found['agreement']['id']} version {found['agreement']['version']}{where}"
+        )
+    return 0 if granted else 3
+
+
+def diff(identity: str, older: int, newer: int, *, url: str, token: str) -> int:
+    with _client(url, token) as client:
+        path = f"/v1/agreements/{quote(identity, safe='')}/difference?from={older}&to={newer}"
+        say(client.get(path)["changes"])
+    return 0
+
+
+def export(identity: str, version: int | None, *, url: str, token: str) -> int:
+    chosen = "" if version is None else f"?version={version}"
+    with _client(url, token) as client:
+        _print(client.get(f"/v1/agreements/{quote(identity, safe='')}/odrl{chosen}"))
     return 0
 
 
@@ -54,6 +155,95 @@ def show(identity: str, *, url: str, token: str) -> int:
     with _client(url, token) as client:
         _print(_found(client, identity))
     return 0
+
+
+def register_key(file: Path, practice: str, *, former: Path | None, url: str, token: str) -> int:
+    """Where there is no file, a new private key is written, for its owner's eyes alone."""
+    key = _load(file) if file.exists() else _make(file)
+    public = _text(key.public_key().public_bytes_raw())
+    message = keys.key_message(practice, public)
+    body = {"publicKey": public, "proof": _text(key.sign(message))}
+    if former is not None:
+        body["formerProof"] = _text(_load(former).sign(message))
+    with _client(url, token) as client:
+        client.call("PUT", f"/v1/practices/{quote(practice, safe='')}/signing-key", body)
+    print(f"{practice} signs with {public} now, and nothing less is accepted from it. Keep {file}.")
+    return 0
+
+
+def _give(
+    client: Client,
+    found: Mapping[str, Any],
+    what: str,
+    token: str,
+    key: Path | None,
+    more: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A signature to terms as they were found: to sign, or to join."""
+    identity, version = found["agreement"]["id"], found["agreement"]["version"]
+    body = {"version": version, "termsHash": found["termsHash"], **(more or {})}
+    if key is not None:
+        own = _practice(token)
+        message = keys.terms_message(what, own, identity, version, found["termsHash"])
+        body["proof"] = _text(_load(key).sign(message))
+    answer: dict[str, Any] = client.post(f"/v1/agreements/{quote(identity, safe='')}/{what}", body)
+    return answer
+
+
+def _practice(token: str) -> str:
+    """Whom the token stands for, as the token says itself; the service checks that."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        practices = claims.get("practices") or []
+        practices = practices.split() if isinstance(practices, str) else practices
+    except (IndexError, ValueError, AttributeError):
+        raise ServiceError(0, "the token is not a JWT") from None
+    if len(practices) != 1:
+        raise ServiceError(0, "signing with a key needs a token of one practice")
+    return str(practices[0])
+
+
+def _asked_version(client: Client, newest: Mapping[str, Any], practice: str) -> int:
+    """Which version a practice asks to join: a draft of the next one may be newer."""
+    identity, version = newest["agreement"]["id"], int(newest["agreement"]["version"])
+    found = newest
+    while practice not in {who["odsCode"] for who in found["asking"]} and version > 1:
+        version -= 1
+        found = client.get(f"/v1/agreements/{quote(identity, safe='')}?version={version}")
+    return version
+
+
+def _agreed(found: Mapping[str, Any], question: str) -> bool:
+    _print(found["agreement"])
+    print(f"SHA-256 of the terms: {found['termsHash']}")
+    return typer.confirm(question)
+
+
+def _load(file: Path) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(file.read_bytes(), None)
+    except OSError as error:
+        raise ServiceError(0, f"cannot read {file}: {error.strerror}") from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ServiceError(0, f"{file} is no private key in PEM without a password") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ServiceError(0, f"{file} is not an Ed25519 key")
+    return key
+
+
+def _make(file: Path) -> Ed25519PrivateKey:
+    key = Ed25519PrivateKey.generate()
+    try:
+        file.touch(mode=0o600, exist_ok=False)
+        file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    except OSError as error:
+        raise ServiceError(0, f"cannot write {file}: {error.strerror}") from error
+    return key
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _client(url: str, token: str) -> Client:
@@ -64,7 +254,7 @@ def _client(url: str, token: str) -> Client:
 
 
 def _found(client: Client, identity: str) -> dict[str, Any]:
-    found: dict[str, Any] = client.get(f"/v1/agreements/{identity}")
+    found: dict[str, Any] = client.get(f"/v1/agreements/{quote(identity, safe='')}")
     return found
 
 
@@ -73,8 +263,10 @@ def _say_status(found: dict[str, Any]) -> None:
     parties = found["parties"]
     waiting = [p["odsCode"] for p in parties if not (p["signedAt"] or p["withdrawnAt"])]
     gone = [p["odsCode"] for p in parties if p["withdrawnAt"]]
+    asking = [who["odsCode"] for who in found.get("asking", [])]
     more = f"; not yet signed by {', '.join(waiting)}" if waiting else ""
     more += f"; withdrawn: {', '.join(gone)}" if gone else ""
+    more += f"; asking to join: {', '.join(asking)}" if asking else ""
     print(f"{document['id']} version {document['version']} is {found['status']}{more}")
 
 

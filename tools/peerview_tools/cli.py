@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from peerview_tools.agreement_cli import agreements
 from peerview_tools.extract_cli import extracts, send_extract
 
 app = typer.Typer(
@@ -288,7 +289,6 @@ def rekey_cancel(practice: Ods, at: Ingest, token: OperatorToken) -> None:
     raise typer.Exit(rekey.cancel(practice, url=at, token=token))
 
 
-agreements = typer.Typer(help="Agreements, over share's HTTP interface.", no_args_is_help=True)
 app.add_typer(agreements, name="agreement")
 
 Share = Annotated[
@@ -297,53 +297,6 @@ Share = Annotated[
 Token = Annotated[
     str, typer.Option("--token", envvar="PEERVIEW_TOKEN", help="A signatory's bearer token.")
 ]
-AgreementId = Annotated[str, typer.Argument(metavar="ID", help="The agreement's id.")]
-
-
-@agreements.command("create")
-def agreement_create(
-    file: Annotated[Path, typer.Argument(help="The agreement as JSON.", dir_okay=False)],
-    at: Share,
-    token: Token,
-) -> None:
-    """Propose an agreement. Nothing is shared before all parties have signed."""
-    from peerview_tools import agreement
-
-    raise typer.Exit(agreement.create(file, url=at, token=token))
-
-
-@agreements.command("sign")
-def agreement_sign(
-    identity: AgreementId,
-    at: Share,
-    token: Token,
-    yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
-) -> None:
-    """Read an agreement's terms, and sign them by their hash."""
-    from peerview_tools import agreement
-
-    raise typer.Exit(agreement.sign(identity, url=at, token=token, yes=yes))
-
-
-@agreements.command("withdraw")
-def agreement_withdraw(
-    identity: AgreementId,
-    at: Share,
-    token: Token,
-    yes: Annotated[bool, typer.Option("--yes", help="Withdraw without asking.")] = False,
-) -> None:
-    """Withdraw: final for the practice, and in force everywhere within 5 seconds."""
-    from peerview_tools import agreement
-
-    raise typer.Exit(agreement.withdraw(identity, url=at, token=token, yes=yes))
-
-
-@agreements.command("show")
-def agreement_show(identity: AgreementId, at: Share, token: Token) -> None:
-    """An agreement with its state and signatures, as JSON."""
-    from peerview_tools import agreement
-
-    raise typer.Exit(agreement.show(identity, url=at, token=token))
 
 
 audits = typer.Typer(

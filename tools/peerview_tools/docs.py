@@ -49,6 +49,7 @@ _TOOLS: Final = (
     ),
     ("XDG_STATE_HOME", "Where `peerview send` remembers unfinished uploads; else ~/.local/state."),
     ("PEERVIEW_SHARE", "Address of share for `peerview agreement` and `peerview audit`."),
+    ("PEERVIEW_SIGNING_KEY", "PEM file of the Ed25519 key that `peerview agreement` signs with."),
 )
 _WRITTEN: Final = "Written from the code by `make docs`; change the code, not this page."
 

@@ -59,8 +59,12 @@ def check(document: Any) -> list[Fault]:
     found.extend(consistency.faults(well))
     found.extend(enforced.faults(well))
     inside = {fault.clause.rsplit(".", 1)[0] for fault in found}
+    # what is told of a part is not told of the whole once more
+    general = (_AUDIENCE, _TOO_FEW.format(1))
     return [
-        fault for fault in _once_each(found) if fault.why != _AUDIENCE or fault.clause not in inside
+        fault
+        for fault in _once_each(found)
+        if fault.clause not in inside or fault.why not in general
     ]
 
 
@@ -103,7 +107,7 @@ def _why(detail: ErrorDetails) -> str:
             return f"{shown}{_PATTERNS.get(str(context.get('pattern')), 'has another form')}"
         case "string_too_short" | "too_short":
             least = context.get("min_length")
-            return f"needs at least {least}" if kind == "too_short" else "must not be empty"
+            return _TOO_FEW.format(least) if kind == "too_short" else "must not be empty"
         case "string_too_long" | "too_long":
             return f"is too long: at most {context.get('max_length')}"
         case "greater_than_equal":
@@ -130,6 +134,7 @@ def _why(detail: ErrorDetails) -> str:
             return detail["msg"]
 
 
+_TOO_FEW: Final = "needs at least {}"
 _AUDIENCE: Final = (
     'is "members", "network-staff", or a named recipient {"odsCode": "...", "name": "..."}'
 )

@@ -5,6 +5,7 @@ agreement allows is kept once for all viewers whom it treats alike, and the few 
 cover a viewer in a network are compared when the index is asked.
 """
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -154,7 +155,7 @@ def compile_index(records: Iterable[AgreementRecord], now: int) -> AgreementInde
         if states[record.key] is not Status.ACTIVE:
             continue
         until = holds_until(record, versions[record.document.id])
-        viewers = networks[record.document.network.id]
+        viewers = networks[sys.intern(record.document.network.id)]
         for viewer, table in _tables(record, until):
             viewers[viewer].append(table)
         for viewer, forbids in _prohibitions(record):
@@ -227,7 +228,7 @@ def _tables(record: AgreementRecord, until: int | None) -> Iterator[tuple[str, G
     members = [party for party in record.parties if party.takes_part]
     viewers = members if record.document.members_may_see else []
     viewers = viewers + [party for party in record.audience if party.takes_part]
-    indicators = sorted(record.document.indicators)
+    indicators = sorted(map(sys.intern, record.document.indicators))
     shown = [_shown(party, indicators) for party in members]
     # by indicator, what each member shows of it
     columns = list(zip(*shown, strict=True)) if members else []

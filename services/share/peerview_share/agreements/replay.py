@@ -4,6 +4,7 @@ Only what happened is stored. So how things stood at any past moment follows fro
 that moment, by the same code that decides now.
 """
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -193,8 +194,9 @@ def _join(
 
 
 def _named(text: Text, at: int) -> dict[str, PartyRecord]:
+    # one string for each practice, however many agreements name it: the index compares by identity
     return {
-        party.ods_code: PartyRecord(party.ods_code, party.name, party.role, joined_at=at)
+        (ods := sys.intern(party.ods_code)): PartyRecord(ods, party.name, party.role, joined_at=at)
         for party in text.document.parties
     }
 
