@@ -8,15 +8,18 @@ from peerview_tools.bench import (
     bulk_memory,
     bundle,
     core,
+    epoch,
     extracts,
     faust_table,
     flat,
     freshness,
+    gate,
     ingest,
     ingest_parse,
     memory,
     quix,
     recovery,
+    snapshot_size,
     takeover,
     tick,
     worker,
@@ -72,6 +75,18 @@ MEASURES: Final = (
     Measure(
         "tick", "one clock tick over 1,000,000 patients; no event waits over 250 ms for it",
         "s", 10, "at most", tick.run,
+    ),
+    Measure(
+        "gate", "one practice's cells decided against 36 earlier releases of each",
+        "ms", 100, "at most", gate.run,
+    ),
+    Measure(
+        "snapshot-size", "a released snapshot of 10,000 patients as share keeps it",
+        "kB", 100, "at most", snapshot_size.run,
+    ),
+    Measure(
+        "epoch", "an epoch of 6,300 practices with 36 earlier releases each",
+        "minutes", 15, "at most", epoch.run,
     ),
     Measure(
         "ingest", "FHIR resources a second of one core, from POST /v1/bulk to acknowledged and "

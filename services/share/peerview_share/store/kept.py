@@ -33,7 +33,7 @@ class Past:
         """Patients who are in the stored roster; those after them are new."""
         known = [roster]
         for body in arrived.values():
-            known.append(np.setdiff1d(patients(body), np.concatenate(known)))
+            known.append(np.setdiff1d(patients(body), np.concatenate(known), assume_unique=True))
         self.roster = np.concatenate(known)
         self._kept = kept
         self._arrived = arrived

@@ -19,6 +19,7 @@ FORMAT: Final = 1
 LEVEL: Final = 9
 _BITS: Final = 2
 """So many distinct values fit in a bit."""
+_NONE_OR_ONE: Final = np.array([0, 1], "<u4").tobytes()
 
 
 class Column(msgspec.Struct, array_like=True, frozen=True):
@@ -79,8 +80,10 @@ def unpack(data: bytes) -> KeptBody:
 def columns(cell: KeptCell, roster: Hashes) -> Columns:
     """The cell over ``roster``, which may have grown since: who came later contributes nothing."""
     denominator, numerator = np.zeros((2, len(roster)), np.int64)
-    denominator[: cell.length] = _numbers(cell.denominator, cell.length)
-    there = np.flatnonzero(denominator)
+    whole = _numbers(cell.denominator, cell.length)
+    denominator[: cell.length] = whole
+    # places of bits are found ten times as fast as those of numbers
+    there = np.flatnonzero(whole.view(np.bool_) if whole.dtype == np.uint8 else whole != 0)
     numerator[there] = _numbers(cell.numerator, len(there))
     return Columns(roster, denominator, numerator)
 
@@ -107,16 +110,18 @@ def _column(numbers: Numbers) -> Column:
     return Column(distinct.astype("<u4").tobytes(), packed)
 
 
-def _numbers(column: Column, count: int) -> NDArray[np.uint32]:
+def _numbers(column: Column, count: int) -> NDArray[np.uint8] | NDArray[np.uint32]:
+    """Of 0 and 1 alone, bytes."""
     distinct = np.frombuffer(column.distinct, "<u4")
     if len(distinct) < _BITS:
         return np.full(count, distinct[0] if len(distinct) else 0, np.uint32)
     if len(distinct) == _BITS:
-        places = np.unpackbits(np.frombuffer(column.places, np.uint8), count=count)
-    else:
-        places = np.frombuffer(column.places, _width(len(distinct)))
-    found: NDArray[np.uint32] = distinct[places]
-    return found
+        bits = np.unpackbits(np.frombuffer(column.places, np.uint8), count=count)
+        if column.distinct == _NONE_OR_ONE:
+            return bits
+        found: NDArray[np.uint32] = distinct[bits]
+        return found
+    return distinct.take(np.frombuffer(column.places, _width(len(distinct))))
 
 
 def _width(count: int) -> str:
