@@ -9,6 +9,7 @@ import typer
 
 from peerview_tools.agreement_cli import agreements
 from peerview_tools.extract_cli import extracts, send_extract
+from peerview_tools.release_cli import releases
 
 app = typer.Typer(
     name="peerview",
@@ -290,6 +291,7 @@ def rekey_cancel(practice: Ods, at: Ingest, token: OperatorToken) -> None:
 
 
 app.add_typer(agreements, name="agreement")
+app.add_typer(releases, name="release")
 
 Share = Annotated[
     str, typer.Option("--at", envvar="PEERVIEW_SHARE", metavar="URL", help="Address of share.")

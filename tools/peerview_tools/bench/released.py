@@ -5,6 +5,7 @@ more. Registers have the sizes that English practices have; their patients come 
 change, by more than in life.
 """
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 from sqlalchemy import insert, literal, select
 
@@ -106,6 +108,8 @@ class Series:
     """A share database of its own; its epochs are opened, closed and published as by the leader."""
 
     def __init__(self, folder: Path) -> None:
+        # standard output is for the measures' lines
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
         self.clock = Clock()
         self.path = folder / "share.db"
         self.database = Database(f"sqlite:///{self.path}")
@@ -173,7 +177,7 @@ class Series:
     def moved(self, practice: str) -> int:
         """How many of the practice's cells of all epochs were releases."""
         with self.database.read() as connection:
-            return sum(len(found) for found in store.releases(connection, practice).values())
+            return sum(map(len, store.release_epochs(connection, practice).values()))
 
 
 def chunks(epoch: Epoch, practice: str, people: People, now: int) -> Iterator[SnapshotChunk]:

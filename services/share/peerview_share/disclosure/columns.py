@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 Contributions: TypeAlias = Mapping[int, tuple[int, int]]
 """``{patient hash: (denominator, numerator)}``; a patient who is absent contributes ``(0, 0)``."""
 
-Numbers: TypeAlias = NDArray[np.int64]
+Numbers: TypeAlias = NDArray[np.int64] | NDArray[np.uint32]
+"""Half as wide where many are held. Subtract and multiply in 64 bits."""
 Hashes: TypeAlias = NDArray[np.uint64]
 
 LARGEST_HASH: Final = 2**64 - 1
@@ -83,7 +84,9 @@ def united(several: Iterable[Contributed]) -> Columns:
 def _together(one: Columns, two: Columns) -> Columns:
     left, right = aligned(one, two)
     return Columns(
-        left.roster, left.denominator + right.denominator, left.numerator + right.numerator
+        left.roster,
+        np.add(left.denominator, right.denominator, dtype=np.int64),
+        np.add(left.numerator, right.numerator, dtype=np.int64),
     )
 
 

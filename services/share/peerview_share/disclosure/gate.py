@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from peerview_share.disclosure.columns import Contributed, Contributions, aligned, columns
 
@@ -56,17 +57,13 @@ def difference(before: Contributed, after: Contributed, scale: int = 1) -> Diffe
     patient is ``scale x denominator - numerator``.
     """
     old, new = aligned(before, after)
-    wholes = old.denominator != new.denominator
-    parts = old.numerator != new.numerator
-    # the complement is looked at only of the few in whom anything differs
-    changed = np.flatnonzero(wholes | parts)
-    whole = scale * (new.denominator[changed] - old.denominator[changed])
-    part = new.numerator[changed] - old.numerator[changed]
-    return Difference(
-        int(np.count_nonzero(wholes)),
-        int(np.count_nonzero(parts)),
-        int(np.count_nonzero(whole != part)),
-    )
+    whole = np.subtract(new.denominator, old.denominator, dtype=np.int64)
+    part = np.subtract(new.numerator, old.numerator, dtype=np.int64)
+    return Difference(_differ(whole), _differ(part), _differ(scale * whole - part))
+
+
+def _differ(change: NDArray[np.int64]) -> int:
+    return int(np.count_nonzero(change != 0))
 
 
 def obstacle(

@@ -42,7 +42,8 @@ class Totals:
 def totals(contributions: Contributed, info: IndicatorInfo) -> Totals:
     found = columns(contributions)
     there = np.flatnonzero(found.denominator > 0)
-    whole, part = found.denominator[there], found.numerator[there]
+    whole = found.denominator[there].astype(np.int64)
+    part = found.numerator[there].astype(np.int64)
     rest = (part == 0).astype(np.int64) if info.kind is Kind.RATE else info.scale * whole - part
     return Totals(
         denominator=int(whole.sum()),

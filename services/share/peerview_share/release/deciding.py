@@ -60,21 +60,21 @@ def decide_practice(
 
     Raises LookupError when a snapshot that was released is gone: without it nothing may move.
     """
-    cells = store.releases(connection, practice, before=epoch.number)
+    before = store.release_epochs(connection, practice, before=epoch.number)
+    newest = store.newest_releases(connection, practice, before)
     arrival = store.arrival(connection, practice, epoch.number)
     if arrival is None:
-        return _all_held(catalogue, cells, Cause.NO_SNAPSHOT)
+        return _all_held(catalogue, newest, Cause.NO_SNAPSHOT)
     if quality.silent(arrival.data_through, epoch.opened_at):
-        return _all_held(catalogue, cells, Cause.SILENT_FEED)
-    numbers = retained(connection, cells, oldest_day)
+        return _all_held(catalogue, newest, Cause.SILENT_FEED)
+    numbers = retained(connection, before, oldest_day)
     past = kept.read(connection, practice, {epoch.number, *_every(numbers)})
     body = past.body(epoch.number)
     inherited = _inherited(connection, practice, oldest_day)
     confirmed = store.confirmed(connection, practice)
     decisions, accounts = [], {}
     for info in catalogue.values():
-        found = cells.get(info.id, [])
-        latest = found[-1] if found else None
+        latest = newest.get(info.id)
         earlier = _earlier(past, numbers.get(info.id, set()), inherited, info.id)
         history = History(
             earlier.snapshots,
@@ -95,18 +95,16 @@ def decide_held(
     connection: Connection, info: IndicatorInfo, practice: str, epoch: int, cause: Cause
 ) -> Decision:
     """What peers see of a cell that is held at ``epoch``: its earlier release."""
-    found = store.releases(connection, practice, before=epoch).get(info.id, [])
-    return hold(info, History(latest=found[-1] if found else None), Account(cause))
+    before = store.release_epochs(connection, practice, before=epoch)
+    latest = store.newest_releases(connection, practice, before).get(info.id)
+    return hold(info, History(latest=latest), Account(cause))
 
 
 def retained(
-    connection: Connection, cells: Mapping[str, list[Cell]], oldest_day: int
+    connection: Connection, released: Mapping[str, list[int]], oldest_day: int
 ) -> dict[str, set[int]]:
-    """``{indicator: epochs}`` whose snapshots the gate still compares with."""
-    released = {
-        indicator: [cell.epoch for cell in found if cell.epoch is not None]
-        for indicator, found in cells.items()
-    }
+    """``{indicator: epochs}`` whose snapshots the gate still compares with, of all epochs of
+    release: those of the last years, and what is shown now."""
     days = store.days(connection, _every(released))
     return {
         indicator: {n for n in numbers if days[n] >= oldest_day} | {numbers[-1]}
@@ -119,14 +117,13 @@ def _every(numbers: Mapping[str, list[int]] | Mapping[str, set[int]]) -> set[int
 
 
 def _all_held(
-    catalogue: Mapping[str, IndicatorInfo], cells: Mapping[str, list[Cell]], cause: Cause
+    catalogue: Mapping[str, IndicatorInfo], newest: Mapping[str, Cell], cause: Cause
 ) -> Decided:
     account = Account(cause)
-    decisions = []
-    for info in catalogue.values():
-        found = cells.get(info.id, [])
-        decisions.append(hold(info, History(latest=found[-1] if found else None), account))
-    return Decided(decisions, {info: previews.plain(account) for info in catalogue})
+    return Decided(
+        [hold(info, History(latest=newest.get(info.id)), account) for info in catalogue.values()],
+        {name: previews.plain(account) for name in catalogue},
+    )
 
 
 def _decide(
@@ -182,6 +179,6 @@ def _inherited(
 ) -> list[tuple[Past, Mapping[str, set[int]]]]:
     found = []
     for code in successions.predecessors(connection, practice):
-        numbers = retained(connection, store.releases(connection, code), oldest_day)
+        numbers = retained(connection, store.release_epochs(connection, code), oldest_day)
         found.append((kept.read(connection, code, _every(numbers)), numbers))
     return found

@@ -196,9 +196,8 @@ class Epochs:
             alive()
             with self._database.write() as connection:
                 guard(connection)
-                found = retained(
-                    connection, store.releases(connection, practice), self._oldest(newest)
-                )
+                released = store.release_epochs(connection, practice)
+                found = retained(connection, released, self._oldest(newest))
                 wanted: dict[int, set[str]] = {}
                 for indicator, numbers in found.items():
                     for number in numbers:

@@ -25,7 +25,7 @@ def columns_of(
     body: SnapshotBody, indicator: str, roster: Hashes, places: NDArray[np.intp]
 ) -> Columns:
     """One indicator over ``roster``; ``places[n]`` is where the body's n-th patient is in it."""
-    denominator, numerator = np.zeros((2, len(roster)), np.int64)
+    denominator, numerator = np.zeros((2, len(roster)), np.uint32)
     cell = body.cells.get(indicator)
     if cell is not None:
         where = places[np.frombuffer(cell.index, "<u4")]

@@ -316,20 +316,42 @@ def states(connection: Connection, epoch: int) -> dict[str, int]:
     return {row.state: row[1] for row in rows}
 
 
-def releases(
+def release_epochs(
     connection: Connection, practice: str, *, before: int | None = None
-) -> dict[str, list[Cell]]:
-    """``{indicator: cells}``: everything ever released of a practice, oldest first; with
-    ``before``, at earlier epochs alone."""
+) -> dict[str, list[int]]:
+    """``{indicator: epochs}`` of everything ever released of a practice, ascending; with
+    ``before``, of earlier epochs alone."""
     table = schema.cells
-    wrong = retractions(connection, practice)
-    query = select(*_COLUMNS).where(table.c.practice == practice, table.c.is_release)
+    query = select(table.c.indicator, table.c.released_epoch).where(
+        table.c.practice == practice, table.c.is_release
+    )
     if before is not None:
         query = query.where(table.c.epoch < before)
-    found: dict[str, list[Cell]] = {}
-    for row in connection.execute(query.order_by(table.c.epoch)):
-        found.setdefault(row.indicator, []).append(_shown(practice, _cell(*row), wrong))
+    found: dict[str, list[int]] = {}
+    for indicator, number in connection.execute(query.order_by(table.c.epoch)):
+        found.setdefault(indicator, []).append(number)
     return found
+
+
+def newest_releases(
+    connection: Connection, practice: str, epochs: Mapping[str, list[int]]
+) -> dict[str, Cell]:
+    """``{indicator: the cell released last}``; of a release that was taken back, as it is shown."""
+    table = schema.cells
+    wrong = retractions(connection, practice)
+    newest = {indicator: numbers[-1] for indicator, numbers in epochs.items()}
+    rows = connection.execute(
+        select(table.c.epoch, *_COLUMNS).where(
+            table.c.practice == practice,
+            table.c.is_release,
+            table.c.epoch.in_(sorted(set(newest.values()))),
+        )
+    )
+    return {
+        row.indicator: _shown(practice, _cell(*row[1:]), wrong)
+        for row in rows
+        if newest.get(row.indicator) == row.epoch
+    }
 
 
 def _shown(practice: str, cell: Cell, wrong: frozenset[tuple[str, str, int]]) -> Cell:

@@ -79,7 +79,7 @@ def unpack(data: bytes) -> KeptBody:
 
 def columns(cell: KeptCell, roster: Hashes) -> Columns:
     """The cell over ``roster``, which may have grown since: who came later contributes nothing."""
-    denominator, numerator = np.zeros((2, len(roster)), np.int64)
+    denominator, numerator = np.zeros((2, len(roster)), np.uint32)
     whole = _numbers(cell.denominator, cell.length)
     denominator[: cell.length] = whole
     # places of bits are found ten times as fast as those of numbers
