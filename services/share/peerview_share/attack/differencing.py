@@ -56,8 +56,8 @@ def tables(found: Sequence[Contributed]) -> tuple[Table, Table]:
     """Everybody's denominators and numerators; who is absent contributes nothing."""
     each = [columns(one) for one in found]
     if each and all(one.roster is each[0].roster for one in each):
-        whole = np.stack([one.denominator for one in each])
-        part = np.stack([one.numerator for one in each])
+        whole = np.stack([one.denominator for one in each]).astype(np.int64, copy=False)
+        part = np.stack([one.numerator for one in each]).astype(np.int64, copy=False)
         there = (whole != 0).any(axis=0) | (part != 0).any(axis=0)
         return whole[:, there], part[:, there]
     everybody = np.unique(np.concatenate([one.roster for one in each] or [np.zeros(0, np.uint64)]))
