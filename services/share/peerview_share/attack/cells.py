@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from peerview_share.attack.differencing import COUNTS, ENOUGH, FEW, differences
+from peerview_share.attack.differencing import COUNTS, ENOUGH, FEW, differences, inherited
 from peerview_share.attack.finding import Find, Kind, Tried
 from peerview_share.attack.log import CellLog, Release
 from peerview_share.disclosure.columns import columns
@@ -44,6 +44,10 @@ class CellAttack:
                 self.between[cell.practice, cell.indicator, first.epoch, second.epoch] = (d, n, c)
             if pair.few and self._held(first, second):
                 self._finds.append(_few_patients(cell, first, second, pair.counts))
+        for pair in inherited(cell):
+            self._pairs += 1
+            if pair.few and self._held(pair.first, pair.second):
+                self._finds.append(_few_patients(cell, pair.first, pair.second, pair.counts))
         for release in cell.releases:
             if release.shown and release.contributions is not None:
                 self._figures += 1
@@ -69,7 +73,7 @@ class CellAttack:
                 "differencing of releases",
                 "every release of a cell was compared, patient by patient, with every other "
                 "release of it, in whatever network it was shown, retracted ones and those of "
-                "withdrawn practices too",
+                "withdrawn practices and of predecessors too",
                 f"{self._releases:,} releases of {self._cells:,} cells of "
                 f"{len(self._practices):,} practices, {self._retracted:,} of them retracted",
                 self._pairs,

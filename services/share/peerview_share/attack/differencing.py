@@ -52,6 +52,15 @@ def differences(cell: CellLog) -> list[PairDifference]:
     ]
 
 
+def inherited(cell: CellLog) -> Iterator[PairDifference]:
+    """All releases of a successor against all that can be added up of its predecessors'."""
+    known = [release for release in cell.releases if release.contributions is not None]
+    for before in cell.inherited:
+        if known and before.contributions is not None:
+            first = CellLog(cell.practice, cell.indicator, [before, *known], cell.scale)
+            yield from differences(first)[: len(known)]
+
+
 def tables(found: Sequence[Contributed]) -> tuple[Table, Table]:
     """Everybody's denominators and numerators; who is absent contributes nothing."""
     each = [columns(one) for one in found]

@@ -40,6 +40,8 @@ class CellLog:
     """What one whole of the denominator is worth in the numerator."""
     rate: bool = False
     """Of a rate, the complement of a size is the patients without a numerator."""
+    inherited: Iterable[Release] = ()
+    """Of a successor: what peers can add up from its predecessors' releases. Gone through once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,22 +3,25 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from sqlalchemy import Connection, select
 
 from peerview_common.catalogue import IndicatorInfo, Kind
-from peerview_common.snapshots import SnapshotBody, contributions, decode_body
 from peerview_share.agreements.life import AgreementRecord
 from peerview_share.attack.log import CellLog, Release, ReleaseLog
 from peerview_share.disclosure.cell import CellState
-from peerview_share.store import agreements, epochs, schema
+from peerview_share.disclosure.columns import Columns, united
+from peerview_share.store import agreements, epochs, kept, schema, successions
+from peerview_share.store.kept import Past
+from peerview_share.store.unnamed_log import UnnamedLog
 
 SHOWN = (CellState.VALUE, CellState.CARRIED_FORWARD)
 SEEN = (*SHOWN, CellState.SUPPRESSED)
 
 
 @dataclass(frozen=True, slots=True)
-class _Epoch:
+class ClosedEpoch:
     number: int
     day: int
     at: int
@@ -34,53 +37,98 @@ def read(connection: Connection, catalogue: Mapping[str, IndicatorInfo]) -> Rele
         # an epoch that closes meanwhile deletes snapshots: all must be of one instant, as on SQLite
         connection.execution_options(isolation_level="REPEATABLE READ")
     closed = _closed(connection)
-    records = agreements.records(connection)
+    unnamed = UnnamedLog(connection, catalogue)
     return ReleaseLog(
-        _cells(connection, catalogue, closed, records),
+        _Cells(connection, catalogue, closed).logs(),
+        unnamed.derived,
+        unnamed.views,
         newest_day=max((epoch.day for epoch in closed.values()), default=0),
     )
 
 
-def _closed(connection: Connection) -> dict[int, _Epoch]:
+def _closed(connection: Connection) -> dict[int, ClosedEpoch]:
     table = schema.epochs
     rows = connection.execute(select(table).where(table.c.closed_at.is_not(None)))
     return {
-        row.number: _Epoch(row.number, row.day, row.published_at or row.publish_at or row.closed_at)
+        row.number: ClosedEpoch(
+            row.number, row.day, row.published_at or row.publish_at or row.closed_at
+        )
         for row in rows
     }
 
 
-def _cells(
-    connection: Connection,
-    catalogue: Mapping[str, IndicatorInfo],
-    closed: Mapping[int, _Epoch],
-    records: tuple[AgreementRecord, ...],
-) -> Iterator[CellLog]:
-    table = schema.cells
-    practices = connection.execute(select(table.c.practice).distinct().order_by(table.c.practice))
-    for practice in practices.scalars().all():
-        seen = _seen(connection, practice)
-        bodies: dict[int, SnapshotBody | None] = {}
-        for indicator, found in seen.items():
-            info = catalogue.get(indicator)
-            releases = [
-                Release(
-                    number,
-                    closed[number].day,
-                    _contributions(connection, bodies, practice, number, indicator),
-                    shown,
-                    networks=_networks(records, practice, indicator, closed[number].at),
-                )
-                for number, shown in sorted(found.items())
-                if number in closed
+class _Cells:
+    def __init__(
+        self,
+        connection: Connection,
+        catalogue: Mapping[str, IndicatorInfo],
+        closed: Mapping[int, ClosedEpoch],
+    ) -> None:
+        self._connection = connection
+        self._catalogue = catalogue
+        self._closed = closed
+        self._records = agreements.records(connection)
+        self._retracted = epochs.retractions(connection)
+
+    def logs(self) -> Iterator[CellLog]:
+        table = schema.cells
+        practices = self._connection.execute(
+            select(table.c.practice).distinct().order_by(table.c.practice)
+        )
+        for practice in practices.scalars().all():
+            seen = _seen(self._connection, practice)
+            past = self._past(practice, seen)
+            before = [
+                (code, found, self._past(code, found))
+                for code in successions.predecessors(self._connection, practice)
+                for found in [_seen(self._connection, code)]
             ]
-            yield CellLog(
-                practice,
-                indicator,
-                releases,
-                info.scale if info else 1,
-                info is not None and info.kind is Kind.RATE,
+            for indicator, releases in seen.items():
+                info = self._catalogue.get(indicator)
+                yield CellLog(
+                    practice,
+                    indicator,
+                    self._releases(practice, indicator, releases, past),
+                    info.scale if info else 1,
+                    info is not None and info.kind is Kind.RATE,
+                    self._united(indicator, before),
+                )
+
+    def _past(self, practice: str, seen: Mapping[str, Mapping[int, bool]]) -> Past:
+        return kept.read(
+            self._connection, practice, {number for found in seen.values() for number in found}
+        )
+
+    def _releases(
+        self, practice: str, indicator: str, found: Mapping[int, bool], past: Past
+    ) -> list[Release]:
+        return [
+            Release(
+                number,
+                self._closed[number].day,
+                _columns(past, number, indicator),
+                shown,
+                (practice, indicator, number) in self._retracted,
+                _networks(self._records, practice, indicator, self._closed[number].at),
             )
+            for number, shown in sorted(found.items())
+            if number in self._closed
+        ]
+
+    def _united(
+        self, indicator: str, before: list[tuple[str, dict[str, dict[int, bool]], Past]]
+    ) -> Iterator[Release]:
+        """One release of each predecessor, or of some of them, added up."""
+        sides: list[list[Release | None]] = [
+            [None, *self._releases(code, indicator, found.get(indicator, {}), past)]
+            for code, found, past in before
+        ]
+        for chosen in product(*sides):
+            some = [release for release in chosen if release is not None]
+            known = [r.contributions for r in some if r.contributions is not None]
+            if some and len(known) == len(some):
+                newest = max(some, key=lambda release: release.epoch)
+                yield Release(newest.epoch, newest.day, united(known))
 
 
 def _seen(connection: Connection, practice: str) -> dict[str, dict[int, bool]]:
@@ -99,18 +147,11 @@ def _seen(connection: Connection, practice: str) -> dict[str, dict[int, bool]]:
     return found
 
 
-def _contributions(
-    connection: Connection,
-    bodies: dict[int, SnapshotBody | None],
-    practice: str,
-    number: int,
-    indicator: str,
-) -> dict[int, tuple[int, int]] | None:
-    if number not in bodies:
-        snapshot = epochs.snapshot(connection, practice, number)
-        bodies[number] = None if snapshot is None else decode_body(snapshot.body)
-    body = bodies[number]
-    return None if body is None else contributions(body, indicator)
+def _columns(past: Past, number: int, indicator: str) -> Columns | None:
+    try:
+        return past.columns(number, indicator)
+    except LookupError:
+        return None
 
 
 def _networks(
