@@ -3,6 +3,9 @@
 import threading
 
 import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import select, text
 
 from peerview_share.store import audit, chain, schema
@@ -67,6 +70,16 @@ def test_a_changed_or_missing_row_is_found(shown, statement, found):
     as_owner(shown, statement)
     _, breaks = verify(shown)
     assert [(wrong.chain, wrong.seq) for wrong in breaks] == found
+
+
+@given(
+    st.dictionaries(
+        st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1),
+        st.text() | st.integers(-(2**53) + 1, 2**53 - 1),
+    )
+)
+def test_rows_are_hashed_as_canonical_json(row):
+    assert chain.canonical(row) == rfc8785.dumps(row)
 
 
 def test_a_lost_end_is_found_by_heads_that_were_noted(shown):
