@@ -125,6 +125,7 @@ def test_a_jump_is_held_until_it_is_confirmed(resting):
     resting.release({A: cells_of(40), B: cells_of(75)}, confirmed=False)
     _, found = preview(resting)
     assert (found["jumped"], [item["kind"] for item in found["held"]]) == (True, ["jump"])
+    assert "jumped by over 20 points" in found["why"]
     assert act(resting, "confirm").status_code == 200
     pass_preview(resting)
     assert peer_sees(resting) == ("value", 75, 2)
@@ -207,6 +208,7 @@ class TestRetraction:
         self.retract(wrong, B)
         wrong.release({A: cells_of(40), B: cells_of(60)})
         _, found = preview(wrong)
+        assert (found["now"]["state"], found["then"]["state"]) == ("suppressed", "suppressed")
         assert found["gate"] == {"epoch": 2, "denominator": 0, "numerator": 3, "complement": 3}
         pass_preview(wrong)
         assert peer_sees(wrong) == ("suppressed", None, 2)
@@ -239,3 +241,17 @@ def test_the_operator_sees_when_epochs_were_and_no_counts(resting):
     (epoch,) = answer.json()["epochs"]
     assert set(epoch) == {"number", "as_of", "cut", "closed", "publishes", "published"}
     assert resting.client.get(url, headers=resting.issuer.headers(A)).status_code == 403
+
+
+def test_a_retraction_during_a_preview_is_in_what_peers_will_see(resting):
+    resting.release({A: cells_of(40), B: cells_of(63)})
+    answer = resting.client.post(
+        "/v1/releases/retract",
+        headers=resting.issuer.headers(B),
+        json={"practice": B, "epoch": 1, "indicators": ["dna"], "reason": "wrong"},
+    )
+    assert answer.status_code == 200
+    _, found = preview(resting, indicator="dna")
+    assert found["then"]["state"] == "suppressed"
+    pass_preview(resting)
+    assert peer_sees(resting, "dna") == ("suppressed", None, 1)

@@ -17,7 +17,7 @@ from peerview_share.disclosure.release import Cause
 from peerview_share.release.previewing import NothingToHoldError, PreviewCell
 from peerview_share.service import Share
 from peerview_share.store.epochs import Epoch
-from peerview_share.store.previews import Hold
+from peerview_share.store.previews import JUMP, SUBJECT, Hold
 
 router = APIRouter(prefix="/v1/practices/{ods}/preview", tags=["own practice"])
 
@@ -43,6 +43,13 @@ REASONS: Final = {
     "one-dominates": "one patient has over half of the numerator",
     "small-count": "a count of 1 to 7",
     "extreme": "0% or 100% of fewer than 50",
+}
+
+
+HELD: Final = {
+    JUMP: "It jumped by over 20 points, or over 20% of its denominator: it is held until the "
+    "practice confirms it.",
+    SUBJECT: "The practice holds it.",
 }
 
 
@@ -129,8 +136,8 @@ def _cell(share: Share, name: str, found: PreviewCell) -> dict[str, Any]:
     why = WORDS[Cause(cause)] if cause else ""
     if reason:
         why += f" It is suppressed: {REASONS[reason]}."
-    if found.holds:
-        why += " It is held until the practice confirms it."
+    for item in found.holds:
+        why += f" {HELD[item.kind]}"
     return {
         "indicator": name,
         "unit": share.catalogue[name].unit,

@@ -295,14 +295,17 @@ def cells(connection: Connection, epoch: int) -> dict[str, dict[str, Cell]]:
 
 
 def of_practice(connection: Connection, practice: str, epoch: int) -> dict[str, tuple[Cell, bool]]:
-    """``{indicator: (cell, whether it is a release)}`` of one practice, as it was decided."""
+    """``{indicator: (cell, whether it is a release)}`` of one practice, as it is shown."""
     table = schema.cells
+    wrong = retractions(connection, practice)
     rows = connection.execute(
         select(table.c.is_release, *_COLUMNS).where(
             table.c.practice == practice, table.c.epoch == epoch
         )
     )
-    return {row.indicator: (_cell(*row[1:]), row.is_release) for row in rows}
+    return {
+        row.indicator: (_shown(practice, _cell(*row[1:]), wrong), row.is_release) for row in rows
+    }
 
 
 def states(connection: Connection, epoch: int) -> dict[str, int]:
