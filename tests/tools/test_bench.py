@@ -11,7 +11,16 @@ from peerview_tools.bench.registry import MEASURES, named
 from peerview_tools.bench.run import run
 
 FIELDS = ["measure", "value", "unit", "target", "ok", "against"]
-IN_PROCESS = ["core", "extracts", "flat", "agreement-lookup", "agreement-compile"]
+IN_PROCESS = [
+    "core",
+    "extracts",
+    "flat",
+    "agreement-lookup",
+    "agreement-compile",
+    "gate",
+    "snapshot-size",
+    "epoch",
+]
 WITH_WORKERS = [
     "worker",
     "faust-table",
