@@ -80,6 +80,16 @@ def test_an_outsider_names_hardly_more_than_chance(size, mode):
     assert naming.over_all(naming.rows(draws=30, sizes=(size,)), size, mode) <= LIMIT + 0.1
 
 
+@pytest.mark.long
+def test_over_all_draws_an_outsider_stays_within_the_limit(closing):
+    named = naming.rows()
+    for size in naming.SIZES:
+        for mode in naming.MODES:
+            right = naming.over_all(named, size, mode)
+            closing.append(f"named rightly, {size} contributors, {mode}: {right:.2f} times chance")
+            assert right <= LIMIT
+
+
 def test_the_outsider_is_worth_what_was_measured_on_public_files():
     assert naming.exact(draws=30) == pytest.approx(0.07, abs=0.007)
 
