@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from peerview_share.attack.differencing import differences
 from peerview_share.attack.finding import Kind
 from peerview_share.attack.log import CellLog, Derived, Release, ReleaseLog
 from peerview_share.attack.words import words
+from peerview_share.disclosure.columns import Columns
 from peerview_share.disclosure.gate import difference
 from peerview_share.store import schema
 from peerview_tools.attack import run
@@ -98,6 +100,23 @@ def test_bits_count_what_the_gate_counts(contributions, scale):
     for pair in differences(CellLog(A, "upc", releases, scale)):
         by_patient = difference(pair.first.contributions, pair.second.contributions, scale)
         assert pair.counts == by_patient.counts
+
+
+def test_columns_of_either_width_over_one_roster_count_alike():
+    """As the store gives them: unsigned and narrow, with patients who contribute nothing."""
+    roster = np.arange(6, dtype=np.uint64)
+
+    def column(wholes, parts, kind):
+        return Columns(roster, np.array(wholes, kind), np.array(parts, kind))
+
+    rows = [
+        ([1, 1, 1, 0, 1, 0], [0, 500_000, 9, 0, 0, 0]),
+        ([1, 0, 1, 1, 1, 0], [1, 0, 9, 0, 0, 0]),
+    ]
+    for kind in (np.uint32, np.int64):
+        releases = [Release(n, 20_000, column(*row, kind)) for n, row in enumerate(rows)]
+        (pair,) = differences(CellLog(A, "upc", releases, 1_000_000))
+        assert pair.counts == (2, 2, 3)
 
 
 # -- derived figures

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Final
 
+import numpy as np
+
 from peerview_share.attack.differencing import COUNTS, ENOUGH, FEW, differences, inherited
 from peerview_share.attack.finding import Find, Kind, Tried
 from peerview_share.attack.log import CellLog, Release
@@ -121,7 +123,7 @@ def _few_patients(
 
 def _rests_on_few(cell: CellLog, release: Release) -> Iterable[Find]:
     found = columns(release.contributions or {})
-    whole, part = found.denominator, found.numerator
+    whole, part = found.denominator.astype(np.int64), found.numerator.astype(np.int64)
     there = whole > 0
     patients = int(there.sum())
     met = int((there & (part > 0)).sum())
