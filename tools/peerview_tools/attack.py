@@ -4,8 +4,10 @@ import sys
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from peerview_common.catalogue import catalogue
@@ -23,7 +25,7 @@ def run(url: str, *, as_json: bool) -> int:
     began = time.perf_counter()
     try:
         report = _attack(url)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, FileNotFoundError) as error:
         print(f"share's database cannot be read: {error}", file=sys.stderr)
         return UNREADABLE
     seconds = time.perf_counter() - began
@@ -37,6 +39,11 @@ def run(url: str, *, as_json: bool) -> int:
 
 
 def _attack(url: str) -> Report:
+    parsed = make_url(url)
+    file = parsed.database
+    if parsed.get_backend_name() == "sqlite" and file and not Path(file).exists():
+        # SQLite would make an empty one
+        raise FileNotFoundError(f"there is no file {file}")
     database = Database(url)
     try:
         with database.read() as connection:

@@ -83,7 +83,7 @@ def test_a_release_without_its_patients_is_a_blind_spot_until_it_is_forgotten_by
     assert kinds(within) == [Kind.BLIND]
     forgotten = attack(ReleaseLog([CellLog(A, "dna", lost)], newest_day=21_200))
     assert kinds(forgotten) == []
-    assert "1 releases are older" in forgotten.notes[0]
+    assert "no pair with them could be tried: 1." in forgotten.notes[0]
 
 
 contribution = st.one_of(
@@ -226,8 +226,11 @@ def kinds_of(capsys):
 
 
 def test_a_database_that_cannot_be_read_is_told(tmp_path, capsys):
-    assert run(f"sqlite:///{tmp_path}/none/none.db", as_json=False) == 2
-    assert "cannot be read" in capsys.readouterr().err
+    (tmp_path / "other.db").touch()
+    for name in ("none/none.db", "none.db", "other.db"):
+        assert run(f"sqlite:///{tmp_path}/{name}", as_json=False) == 2
+        assert "cannot be read" in capsys.readouterr().err
+    assert not (tmp_path / "none.db").exists(), "it only reads"
 
 
 def test_the_report_lists_finds_and_says_what_is_left_over():

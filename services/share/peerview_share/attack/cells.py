@@ -97,8 +97,8 @@ class CellAttack:
         if not self._forgotten:
             return []
         return [
-            f"{self._forgotten:,} releases are older than the gate's memory, so their patients "
-            "are deleted by rule and no pair with them could be tried."
+            "Releases older than the gate's memory, whose patients are deleted by rule, so that no "
+            f"pair with them could be tried: {self._forgotten:,}."
         ]
 
 
