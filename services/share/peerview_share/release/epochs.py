@@ -159,6 +159,8 @@ class Epochs:
             return False
         with self._database.write() as connection:
             guard(connection)
+            # a hold that is answered from now on says that it is too late
+            store.lock(connection, epoch.number)
             self._let_holds_hold(connection, epoch)
             self._on_publish(connection, epoch)
             releases.record(connection, epoch.number, now)

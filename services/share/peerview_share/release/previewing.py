@@ -93,7 +93,8 @@ class Previews:
         """Keep the cell as it is at the epoch in preview. Raises NothingToHoldError."""
         with self._database.write() as connection:
             epoch = store.unpublished(connection)
-            if epoch is None or epoch.closed_at is None:
+            epoch = None if epoch is None else store.lock(connection, epoch.number)
+            if epoch is None or epoch.closed_at is None or epoch.published_at is not None:
                 raise NothingToHoldError("no epoch is in preview")
             found = store.of_practice(connection, practice, epoch.number).get(indicator)
             if found is None or not found[1]:

@@ -103,6 +103,15 @@ def published(
     return _one(connection, and_(*conditions))
 
 
+def lock(connection: Connection, number: int) -> Epoch:
+    """The epoch as it is now; it stays so until the transaction ends. What two transactions would
+    decide of one epoch, they decide in turn: SQLite has but one writer anyway."""
+    table = schema.epochs
+    columns = [table.c[name] for name in Epoch.__slots__]
+    row = connection.execute(select(*columns).where(table.c.number == number).with_for_update())
+    return Epoch(*row.one())
+
+
 def mark(connection: Connection, number: int, **values: int) -> None:
     connection.execute(
         update(schema.epochs).where(schema.epochs.c.number == number).values(**values)
