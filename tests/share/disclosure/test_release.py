@@ -162,6 +162,11 @@ class TestStricterAgreement:
         found = coarser(release(BP, patients(10, 36)).cell, 25, BP)
         assert (found.state, found.figure) == (CellState.SUPPRESSED, None)
 
+    def test_a_denominator_that_rounds_to_nothing_is_suppressed(self):
+        assert coarser(release(BP, patients(10, 40)).cell, 100, BP).figure is None
+        upc = release(UPC, dict.fromkeys(range(40), (1, 655000))).cell
+        assert coarser(upc, 100, UPC).state is CellState.SUPPRESSED
+
     def test_a_mean_keeps_its_mean(self):
         upc = release(UPC, dict.fromkeys(range(63), (1, 655000))).cell
         figure = coarser(upc, 50, UPC).figure

@@ -39,18 +39,20 @@ def coarser(cell: Cell, base: int, info: IndicatorInfo) -> Cell:
     """The cell as a stricter agreement shows it: to a multiple of 5, on the rounded cell.
 
     Rounding the raw counts to a second base would let the two answers be intersected. What becomes
-    0% or 100% of a small denominator by it is suppressed, as rule 4 has it.
+    0% or 100% of a small denominator by it is suppressed, as rule 4 has it; so is a denominator of
+    less than half the base, of which nothing is left.
     """
     if base % BASE or base <= 0:
         raise ValueError(f"an agreement rounds to a multiple of {BASE}, not to {base}")
     figure = cell.figure
     if figure is None or base == BASE:
         return cell
-    denominator = max(base, nearest(figure.denominator, base))
-    if figure.numerator is None:
-        return replace(cell, figure=Released(None, denominator, figure.value, SEAL))
-    numerator = nearest(figure.numerator, base)
-    if numerator in (0, denominator) and denominator < extremes.MIN_DENOMINATOR:
+    denominator = nearest(figure.denominator, base)
+    numerator = None if figure.numerator is None else nearest(figure.numerator, base)
+    extreme = numerator in (0, denominator) and denominator < extremes.MIN_DENOMINATOR
+    if denominator == 0 or extreme:
         return replace(cell, state=CellState.SUPPRESSED, figure=None)
+    if numerator is None:
+        return replace(cell, figure=Released(None, denominator, figure.value, SEAL))
     value = quotient(info.per * numerator, denominator, 1)
     return replace(cell, figure=Released(numerator, denominator, value, SEAL))
