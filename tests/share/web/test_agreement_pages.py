@@ -488,7 +488,7 @@ def test_a_draft_is_changed_by_its_parties_until_all_have_signed(proposed):
     assert answer.status_code == 303, text_of(answer)
     text = text_of(person.get("/agreements/north-learning"))
     assert "Learning better version 1 draft" in text
-    assert "Brook A99002 controller not yet" in text, "who signed other terms signs again"
+    assert "Brook A99002 controller not yet signed" in text, "who signed other terms signs again"
     headers = proposed.issuer.headers(A)
     found = proposed.client.get("/v1/agreements/north-learning", headers=headers).json()
     proposed.hash = found["termsHash"]
