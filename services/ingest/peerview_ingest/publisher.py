@@ -240,7 +240,7 @@ class KafkaPublisher:
             acks="all",
             enable_idempotence=True,
             compression_type="lz4",
-            linger_ms=1,
+            linger_ms=0,  # somebody waits for each; a batch is what one submission brings
             batch_size=131_072,
             max_request_size=MAX_MESSAGE_BYTES,
             max_block_ms=BLOCK_MS,
