@@ -9,6 +9,8 @@ from peerview_ingest.fhir.shapes import Encounter, EncounterParticipant
 from peerview_ingest.fhir.values import moment
 
 NO_CONTACT_CLASSES: Final = frozenset({"EMER", "IMP", "ACUTE", "NONAC"})
+NO_GPS: Final = ("PractitionerRole", "RelatedPerson")
+"""Types of participants that are no GP, whatever identifier is given with them."""
 
 
 def contact(found: Encounter, at: Setting) -> Contact | None:
@@ -53,7 +55,7 @@ def _identity(participant: EncounterParticipant, at: Setting) -> str | None:
         kind, points = _pointed(reference, kind, at)
         if points:
             return reference
-    if kind in ("PractitionerRole", "RelatedPerson"):
+    if kind in NO_GPS:
         return None
     given = individual.identifier
     if given is None:
@@ -65,7 +67,7 @@ def _identity(participant: EncounterParticipant, at: Setting) -> str | None:
 def _pointed(reference: str, kind: str | None, at: Setting) -> tuple[str | None, bool]:
     """The type of what a participant's reference names, and whether it is an identified GP."""
     if reference.startswith("urn:"):
-        target = at.resolver.urn(reference)
+        target = at.resolver.urn(reference, "Practitioner", *NO_GPS)
         return (target.type if target else kind), bool(target and target.type == "Practitioner")
     inside = at.contained(reference)
     if inside is not None:

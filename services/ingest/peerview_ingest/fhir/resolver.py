@@ -98,7 +98,9 @@ class Resolver:
         self._outer = outer
         self._full_urls: dict[str, Target] = {}
         self._ids: dict[str, str] = {}
-        """Types by id."""
+        """Types by id, the first that was given."""
+        self._more: dict[str, set[str]] = {}
+        """Further types of an id: it is one resource's only within a type."""
         self._known = organisations or {}
         self._organisations: dict[str, tuple[tuple[int, int, bool], str]] = {}
         """The newest version of each organisation given here: its order, and its ODS code or ""."""
@@ -111,7 +113,7 @@ class Resolver:
         """
         if isinstance(resource, Resource):
             if resource.id:
-                self._ids.setdefault(resource.id, type(resource).__name__)
+                self._identify(resource.id, type(resource).__name__)
             return
         if not isinstance(resource, dict):
             return
@@ -131,9 +133,13 @@ class Resolver:
         if isinstance(full_url, str):
             self._full_urls[full_url] = target
         if isinstance(own, str):
-            self._ids.setdefault(target.id, kind)
+            self._identify(target.id, kind)
         if kind == "Organization":
             self._organise(target.id, *_version_of(resource), ods_of_organisation(resource) or "")
+
+    def _identify(self, id_text: str, kind: str) -> None:
+        if self._ids.setdefault(id_text, kind) != kind:
+            self._more.setdefault(id_text, set()).add(kind)
 
     def add_entry(self, entry: object, timestamp: object) -> None:
         """Take note of a Bundle's entry; of deletions, those of organisations alone matter."""
@@ -166,9 +172,16 @@ class Resolver:
             return
         self._organisations[id_text] = max(self._organisations.get(id_text, version), version)
 
-    def urn(self, reference: str) -> Target | None:
-        """``urn:uuid:ID`` of an entry's fullUrl, else of a resource with that id."""
-        return self._by_full_url(reference) or self._by_id(reference.removeprefix(URN))
+    def urn(self, reference: str, *wanted: str) -> Target | None:
+        """``urn:uuid:ID`` of an entry's fullUrl, else of a resource with that id: of the first of
+        the ``wanted`` types that has it, else of any."""
+        found = self._by_full_url(reference)
+        if found is not None:
+            return found
+        id_text = reference.removeprefix(URN)
+        kinds = self._types(id_text)
+        kind = next((kind for kind in wanted if kind in kinds), min(kinds, default=None))
+        return None if kind is None else Target(kind, id_text)
 
     def _by_full_url(self, reference: str) -> Target | None:
         found = self._full_urls.get(reference)
@@ -176,15 +189,17 @@ class Resolver:
             return self._outer._by_full_url(reference)
         return found
 
-    def _by_id(self, id_text: str) -> Target | None:
-        found = self._ids.get(id_text)
-        if found is None:
-            return None if self._outer is None else self._outer._by_id(id_text)
-        return Target(found, id_text)
+    def _types(self, id_text: str) -> set[str]:
+        found = set() if self._outer is None else self._outer._types(id_text)
+        first = self._ids.get(id_text)
+        if first is not None:
+            found.add(first)
+            found.update(self._more.get(id_text, ()))
+        return found
 
-    def target(self, reference: str) -> Target | None:
+    def target(self, reference: str, *wanted: str) -> Target | None:
         """What a literal or ``urn:uuid:`` reference points to; a conditional one is nothing."""
-        return self.urn(reference) if reference.startswith("urn:") else literal(reference)
+        return self.urn(reference, *wanted) if reference.startswith("urn:") else literal(reference)
 
     def ods_of(self, target: Target) -> str | None:
         """The ODS code of an organisation that was given, here or before."""

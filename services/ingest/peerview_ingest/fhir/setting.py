@@ -84,7 +84,7 @@ class Setting(Struct, gc=False):
         if inside is not None:
             organisation = inside.get("resourceType") == "Organization"
             return ods_of_organisation(inside) if organisation else None
-        target = self.resolver.target(pointer)
+        target = self.resolver.target(pointer, "Organization")
         if target is None or target.type != "Organization":
             return None
         known = self.resolver.ods_of(target)

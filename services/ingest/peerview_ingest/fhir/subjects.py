@@ -50,7 +50,7 @@ class Subjects:
         return self._by_pointer[pointer]
 
     def _urn(self, pointer: str, resolver: Resolver, *, sure: bool) -> bytes | None:
-        target = resolver.urn(pointer)
+        target = resolver.urn(pointer, "Patient")
         if target is None and sure and pointer.startswith(URN):
             target = Target("Patient", pointer.removeprefix(URN))
         return self._keyed(target)
