@@ -362,3 +362,36 @@ def test_the_policy_in_odrl(world, status):
         assert rule["assigner"] == [f"urn:peerview:practice:{code}" for code in (A, B)]
     ends = [c for c in rule["constraint"] if c["operator"] == "lt"]
     assert ends[0]["rightOperand"]["@value"] == "2027-03-31T23:00:00.000Z"
+
+
+# -- what stays after a withdrawal
+
+
+@pytest.mark.parametrize("kept", ["retain", "remove"])
+def test_earlier_epochs_keep_or_lose_the_cells_of_whoever_withdrew(world, kept):
+    world.agree(document(A, B, C, withdrawal={"pastData": kept, "noticeDays": 14}))
+    for numerator in (40, 60):
+        cells = {"bp-htn-u80": patients(numerator, 100), "dna": patients(20, 400)}
+        world.release(dict.fromkeys((A, B, C), cells))
+        world.clock.now += 1000
+
+    def subjects(viewer, **query):
+        return {cell["subject"] for cell in world.peers(viewer, **query).json().get("cells", [])}
+
+    call(world, "PUT", f"/agreements/{NAME}/limits", C, {"perIndicator": {"dna": "none"}})
+    world.act(NAME, C, "withdraw")
+    assert subjects(A) == {B}, "at once, whatever stays"
+    assert subjects(A, epoch=2) == {B}, "that is the newest"
+    assert subjects(A, epoch=1) == ({B, C} if kept == "retain" else {B})
+    assert world.peers(C, epoch=1).status_code == 403, "who left sees nothing"
+    if kept == "retain":
+        states = {
+            cell["indicator"]: cell["state"]
+            for cell in world.peers(A, epoch=1).json()["cells"]
+            if cell["subject"] == C
+        }
+        assert states == {"bp-htn-u80": "value", "dna": "not-shared"}, "as it allowed last"
+    later = {"bp-htn-u80": patients(80, 100)}
+    world.release({A: later, B: later})
+    assert subjects(A, epoch=2) == ({B, C} if kept == "retain" else {B})
+    assert subjects(A) == {B}

@@ -9,7 +9,6 @@ from peerview_share.agreements.consistency import Clauses, Fault
 
 HELD: Final = frozenset({"min_denominator", "min_count", "extremes_from", "rounding_base"})
 """Stricter figures that views hold to."""
-_WHY = "this cannot be held to yet, so it is refused rather than ignored"
 _ONE_SERIES = (
     "a practice has one series of releases for all its networks, so this is the same everywhere; "
     "minDenominator, minCount, extremesFrom and roundingBase can be stricter"
@@ -23,6 +22,3 @@ def faults(clauses: Clauses) -> Iterator[Fault]:
         for name, info in DisclosureControl.model_fields.items():
             if name not in HELD and getattr(control, name) != getattr(plain, name):
                 yield Fault(f"disclosureControl.{info.alias}", _ONE_SERIES)
-    withdrawal = clauses.get("withdrawal")
-    if withdrawal is not None and withdrawal.past_data != "remove":
-        yield Fault("withdrawal.pastData", _WHY)

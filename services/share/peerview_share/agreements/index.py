@@ -71,6 +71,17 @@ NO_GRANTS: Grants = {}
 
 
 @dataclass(frozen=True, slots=True)
+class Retained:
+    """What stays of a party that withdrew, under an agreement that retains past data: its cells in
+    views of epochs that were published before."""
+
+    subject: str
+    withdrawn_at: int
+    grants: Mapping[str, Grant]
+    """By indicator."""
+
+
+@dataclass(frozen=True, slots=True)
 class AgreementIndex:
     """Immutable. Rights never cross networks: the first key is the network.
 
@@ -82,6 +93,8 @@ class AgreementIndex:
     """``{network: {viewer: what each agreement allows it}}``"""
     forbidden: Mapping[str, tuple[Forbidden, ...]] = field(default_factory=dict)
     """By viewer."""
+    retained: Mapping[tuple[str, str], tuple[Retained, ...]] = field(default_factory=dict)
+    """By network and viewer."""
     next_change: int | None = None
     """When time alone will change it."""
 
@@ -128,6 +141,21 @@ class AgreementIndex:
                     del found[indicator][subject]
         return {indicator: row for indicator, row in found.items() if row}
 
+    def past(self, network: str, viewer: str, published: int, now: int) -> Grants:
+        """Besides `of`: what a viewer may still see, in an epoch published at that moment, of
+        practices that have withdrawn since. Only what it could see by name: a derived figure loses
+        whoever left."""
+        found: dict[str, dict[str, Grant]] = {}
+        forbidden = self.forbidden.get(viewer, ())
+        for left in self.retained.get((network, viewer), ()):
+            if published >= left.withdrawn_at:
+                continue
+            for indicator, grant in left.grants.items():
+                over = grant.expires is not None and now >= grant.expires
+                if not over and not any(left.subject in f.get(indicator, ()) for f in forbidden):
+                    found.setdefault(indicator, {})[left.subject] = grant
+        return found
+
     def viewers(self) -> Iterator[tuple[str, str]]:
         """Every ``(network, viewer)`` that may see something."""
         for network, viewers in self.networks.items():
@@ -151,6 +179,7 @@ def compile_index(records: Iterable[AgreementRecord], now: int) -> AgreementInde
         versions[record.document.id].append(record)
     networks: dict[str, dict[str, list[Grants]]] = defaultdict(lambda: defaultdict(list))
     forbidden: dict[str, list[Forbidden]] = defaultdict(list)
+    retained: dict[tuple[str, str], list[Retained]] = defaultdict(list)
     for record in sorted(everything, key=lambda record: record.key):
         if states[record.key] is not Status.ACTIVE:
             continue
@@ -160,6 +189,8 @@ def compile_index(records: Iterable[AgreementRecord], now: int) -> AgreementInde
             viewers[viewer].append(table)
         for viewer, forbids in _prohibitions(record):
             forbidden[viewer].append(forbids)
+        for viewer, left in _retained(record, until):
+            retained[record.document.network.id, viewer].append(left)
     return AgreementIndex(
         {
             network: {viewer: tuple(tables) for viewer, tables in viewers.items()}
@@ -167,6 +198,7 @@ def compile_index(records: Iterable[AgreementRecord], now: int) -> AgreementInde
             if viewers
         },
         {viewer: tuple(found) for viewer, found in forbidden.items()},
+        {key: tuple(found) for key, found in retained.items()},
         next_change(everything, now),
     )
 
@@ -302,6 +334,34 @@ def _row(
             if level > Level.NONE
         }
     return found
+
+
+def _retained(record: AgreementRecord, until: int | None) -> Iterator[tuple[str, Retained]]:
+    """Whom each viewer may still see in earlier epochs. What the party allowed last goes on."""
+    gone = [p for p in record.parties if p.withdrawn_at is not None and p.signed_at is not None]
+    if record.document.withdrawal.past_data != "retain" or not gone:
+        return
+    identity, version = record.key
+    grant = Grant(Level.NAMED, identity, version, until, conditions_of(record))
+    terms = record.document.peer_identification
+    for viewer in (*record.parties, *record.audience):
+        if not viewer.takes_part:
+            continue
+        for party in gone:
+            seen = {
+                name: grant
+                for name in record.document.indicators
+                if may_look(record, viewer, name)
+                and shares(party, name)
+                and min(
+                    terms.of(name).level,
+                    party.limits.of(name).level,
+                    viewer.limits.of(name).level,
+                )
+                is Level.NAMED
+            }
+            if seen and party.withdrawn_at is not None:
+                yield viewer.ods, Retained(party.ods, party.withdrawn_at, seen)
 
 
 def _prohibitions(record: AgreementRecord) -> Iterator[tuple[str, Forbidden]]:

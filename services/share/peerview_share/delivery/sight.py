@@ -1,7 +1,7 @@
 """What one viewer may see in one network now: grants sorted by how much they allow."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 from peerview_common.catalogue import IndicatorInfo
@@ -25,6 +25,16 @@ class Sight:
     """``{indicator: {subject: grant}}``"""
     named_elsewhere: Mapping[str, Members]
     """``{indicator: practices}`` that the viewer sees by name in any network."""
+
+    def with_past(self, grants: Mapping[str, Mapping[str, Grant]]) -> "Sight":
+        """The same with grants of practices that have left; what is granted now comes first."""
+        if not grants:
+            return self
+        both = {
+            name: {**grants.get(name, {}), **self.grants.get(name, {})}
+            for name in grants.keys() | self.grants.keys()
+        }
+        return replace(self, grants=both)
 
     def named(self, indicator: str) -> Mapping[str, Grant]:
         row = self.grants.get(indicator, {})

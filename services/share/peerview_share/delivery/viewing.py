@@ -79,10 +79,15 @@ class Views:
         epoch = self.epoch(self.pace(seen), now, number)
         if epoch is None:
             return View(seen, None)
+        newest = epoch if number is None else self.epoch(self.pace(seen), now)
+        past = seen
+        if newest is not None and epoch.number < newest.number:
+            # a withdrawal holds at once; only views of earlier epochs may keep what they had
+            past = seen.with_past(index.past(network, viewer, epoch.published_at, now))
         return View(
             seen,
             epoch,
-            named_cells(seen, epoch, self._catalogue),
+            named_cells(past, epoch, self._catalogue),
             self._derived(seen, epoch),
         )
 
