@@ -65,8 +65,9 @@ def test_explain_names_whose_word_it_was():
     few = why(peerIdentification={"mode": "named", "perIndicator": {"dna": "anonymous"}})
     assert (few.place, few.level.name) == ("peerIdentification.perIndicator.dna", "ANONYMOUS")
     assert why(validTo="2026-09-20").place == "validTo"
-    assert why(audiences=[{"odsCode": "QZ1", "name": "x"}],
-               peerIdentification={"mode": "named", "reciprocal": False}).place == "audiences"  # fmt: skip
+    outside = {"odsCode": "QZ1", "name": "Quality team"}
+    terms = {"mode": "named", "reciprocal": False}
+    assert why(audiences=[outside], peerIdentification=terms).place == "audiences"
 
 
 def test_time_alone_changes_nothing_before_the_moment_that_the_index_names():
