@@ -58,7 +58,7 @@ def check(document: Any) -> list[Fault]:
             found.extend(_fault(alias, detail) for detail in error.errors(include_url=False))
     found.extend(consistency.faults(well))
     found.extend(enforced.faults(well))
-    inside = {fault.clause.rsplit(".", 1)[0] for fault in found}
+    inside = {whole for fault in found for whole, dot, _ in [fault.clause.rpartition(".")] if dot}
     # what is told of a part is not told of the whole once more
     general = (_AUDIENCE, _TOO_FEW.format(1))
     return [
