@@ -203,7 +203,7 @@ def test_every_change_is_kept_and_waits_for_the_mirror(world):
     assert [(c["event"], c["practice"]) for c in found] == [
         ("proposed", A), ("signed", A), ("signed", B), ("suspended", A)
     ]  # fmt: skip
-    assert [c["revision"] for c in found] == [1, 2, 3, 4]
+    assert not any("revision" in c for c in found), "it counts everybody's agreements"
 
 
 def test_agreements_of_a_practice_are_listed(world):

@@ -7,6 +7,7 @@ INDICATORS = ("bp-htn-u80", "dna", "broad-abx")
 NETWORKS = ("north", "south")
 MODES = ("none", "distribution", "anonymous", "named", "named", "named")
 EPOCHS = 3
+KINDS = ("other", "few", "nothing", "agreement")
 
 
 @dataclass
@@ -23,7 +24,8 @@ class Graph:
     subject: str
     hidden: frozenset[str]
     kind: str
-    """How it differs: other figures altogether, a few patients, or nothing came."""
+    """How it differs: other figures altogether, a few patients, nothing came; or an agreement of
+    others is there, with all that they see under it."""
     readers: list[str]
     """Who reads: of many practices some, for the rest would only take longer."""
 
@@ -41,6 +43,25 @@ class Graph:
             for patient in rng.sample(sorted(found), rng.randrange(1, 6)):
                 found[patient] = (1, 1 - found[patient][1])
         return found
+
+    @property
+    def parties_of_others(self):
+        """Who signs one agreement more in one of the runs: the subject and somebody else."""
+        if self.kind != "agreement":
+            return []
+        return [self.subject, next(name for name in self.practices if name != self.subject)]
+
+    def agreement_of_others(self):
+        """What they sign; None where it is not by an agreement that the runs differ."""
+        if self.kind != "agreement":
+            return None
+        return _plain(
+            "of-others",
+            self.parties_of_others,
+            network={"id": "west", "type": "informal"},
+            dataItems=[{"indicatorId": name} for name in INDICATORS],
+            peerIdentification={"mode": "named"},
+        )
 
     def live(self, practice, indicator, *, run):
         """``(denominator, numerator)``: never shown to a peer."""
@@ -83,6 +104,7 @@ def graph(seed):
                 act = rng.choice(("suspend", "withdraw", "resume"))
                 acts.append((epoch, document["id"], rng.choice(parties), act))
     hidden = rng.sample(INDICATORS, rng.randrange(1, len(INDICATORS) + 1))
+    subject, kind = rng.choice(practices), rng.choice(KINDS)
     return Graph(
         seed,
         practices,
@@ -90,9 +112,9 @@ def graph(seed):
         signers,
         limits,
         acts,
-        rng.choice(practices),
-        frozenset(hidden),
-        rng.choice(("other", "few", "nothing")),
+        subject,
+        frozenset() if kind == "agreement" else frozenset(hidden),
+        kind,
         rng.sample(practices, 3),
     )
 
@@ -101,18 +123,26 @@ def _document(rng, number, practices, *, large):
     least = 12 if large else 2
     parties = rng.sample(practices, rng.randrange(least, len(practices) + 1))
     indicators = rng.sample(INDICATORS, rng.randrange(1, len(INDICATORS) + 1))
-    return {
-        "id": f"agreement-{number}",
-        "title": "Learning together",
-        "parties": [{"odsCode": code, "name": f"Practice {code}"} for code in parties],
-        "network": {"id": rng.choice(NETWORKS), "type": "pcn"},
-        "purposes": ["quality-improvement"],
-        "dataItems": [{"indicatorId": name} for name in indicators],
-        "peerIdentification": {
+    return _plain(
+        f"agreement-{number}",
+        parties,
+        network={"id": rng.choice(NETWORKS), "type": "pcn"},
+        dataItems=[{"indicatorId": name} for name in indicators],
+        peerIdentification={
             "mode": rng.choice(MODES),
             "perIndicator": {name: rng.choice(MODES) for name in indicators if rng.random() < 0.4},
             "reciprocal": rng.random() < 0.5,
             "minPeers": rng.choice((0, 0, 2)),
         },
+    )
+
+
+def _plain(identity, parties, **clauses):
+    return {
+        "id": identity,
+        "title": "Learning together",
+        "parties": [{"odsCode": code, "name": f"Practice {code}"} for code in parties],
+        "purposes": ["quality-improvement"],
         "validFrom": "2026-01-01",
+        **clauses,
     }

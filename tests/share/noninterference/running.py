@@ -196,6 +196,9 @@ class Run:
     def _begin(self):
         for document in self.graph.documents:
             self.world.agree(document, *self.graph.signers[document["id"]])
+        more = self.graph.agreement_of_others()
+        if more is not None and self.number == 1:
+            self.world.agree(more)
         for agreement, practice, limits in self.graph.limits:
             self.world.client.put(
                 f"/v1/agreements/{agreement}/limits", json=limits, headers=self._headers(practice)
@@ -291,5 +294,7 @@ def _requests(principal, graph, epoch):
         posts += [("POST", f"/v1/agreements/{identity}/sign", signature)]
     identity = graph.documents[0]["id"]
     paths += [f"/v1/agreements/{identity}/odrl", f"/agreements/{identity}"]
-    paths += [f"/agreements/{identity}/preview"]
+    # the preview of what each viewer would see of one's own depends on whom else that viewer sees
+    if graph.kind != "agreement":
+        paths += [f"/agreements/{identity}/preview"]
     return [*(("GET", path, None) for path in paths), *posts]

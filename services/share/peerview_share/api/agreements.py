@@ -162,9 +162,11 @@ def history(agreement: str, principal: Caller, share: ShareParts) -> dict[str, A
         found = store.history(connection, agreement)
     return {
         "agreement": agreement,
-        # what another party limits is its own affair: nobody is shown details
+        # what another party limits is its own affair: nobody is shown details; and revisions count
+        # the changes of everybody's agreements
         "changes": [
-            {k: v for k, v in item.items() if k != "detail"} | {"at": iso_millis(item["at"])}
+            {k: v for k, v in item.items() if k not in ("detail", "revision")}
+            | {"at": iso_millis(item["at"])}
             for item in found
         ],
     }

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from peerview_share.store import chain, schema
@@ -93,22 +93,27 @@ def of_subject(
     before: int | None = None,
     limit: int,
 ) -> list[dict[str, Any]]:
-    """Newest first; ``before`` is the ``seq`` that the page before ended with."""
+    """Newest first; ``before`` is the ``seq`` that the page before ended with.
+
+    ``seq`` counts the subject's own rows: the table's would tell how much was shown of others.
+    """
     table = schema.disclosures
-    columns = [column for column in table.columns if column.name != "hash"]
-    query = select(*columns).where(table.c.subject == subject)
+    columns = [column for column in table.columns if column.name not in ("seq", "hash")]
+    number = func.row_number().over(order_by=table.c.seq).label("seq")
+    rows = select(number, *columns).where(table.c.subject == subject).subquery().c
+    query = select(*rows)
     if before is not None:
-        query = query.where(table.c.seq < before)
+        query = query.where(rows.seq < before)
     if chosen.since is not None:
-        query = query.where(table.c.at >= chosen.since)
+        query = query.where(rows.at >= chosen.since)
     if chosen.until is not None:
-        query = query.where(table.c.at < chosen.until)
+        query = query.where(rows.at < chosen.until)
     if chosen.viewer is not None:
-        query = query.where(table.c.viewer == chosen.viewer)
+        query = query.where(rows.viewer == chosen.viewer)
     if chosen.network is not None:
-        query = query.where(table.c.network == chosen.network)
+        query = query.where(rows.network == chosen.network)
     if chosen.indicator is not None:
         # a JSON list of ids, which hold nothing that JSON escapes
-        query = query.where(table.c.indicators.contains(f'"{chosen.indicator}"', autoescape=True))
-    rows = connection.execute(query.order_by(table.c.seq.desc()).limit(limit))
-    return [{**row._mapping, "indicators": json.loads(row.indicators)} for row in rows]
+        query = query.where(rows.indicators.contains(f'"{chosen.indicator}"', autoescape=True))
+    found = connection.execute(query.order_by(rows.seq.desc()).limit(limit))
+    return [{**row._mapping, "indicators": json.loads(row.indicators)} for row in found]
