@@ -99,7 +99,9 @@ def test_an_agreement_from_draft_to_withdrawal(world: World, tmp_path: Path) -> 
     assert shown["status"] == "active"
     assert len(shown["signatures"]) == 2
     left = by(1, "withdraw", "by-hand", "--yes")
-    assert left.stdout == "by-hand version 1 is withdrawn; withdrawn: A99072\n"
+    says, when, _ = left.stdout.split("\n")
+    assert says == "by-hand version 1 is withdrawn; withdrawn: A99072"
+    assert when.startswith("It holds now. The others must be told by 20")
     twice = by(0, "create", file)
     assert twice.returncode == 1
     assert "409" in twice.stderr
