@@ -84,8 +84,8 @@ class CellAttack:
             ),
             Tried(
                 "small figures",
-                "every figure that was shown was counted again from its patients: does it, or "
-                "what is left of its denominator, rest on 1 to 7 of them?",
+                "every figure that was shown was counted again from its patients, whether it, or "
+                "what is left of its denominator, rests on 1 to 7 of them",
                 f"{self._figures:,} figures",
                 self._figures,
                 tuple(self._small),
