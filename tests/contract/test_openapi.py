@@ -277,7 +277,7 @@ async def test_what_fails_is_answered_as_the_document_says(service: Service) -> 
     for name, headers, body, status in (
         ("sendBundle", {"Content-Encoding": "br"}, b"{}", 415),
         ("sendBundle", {"Accept": "text/html"}, b"{}", 406),
-        ("createResource", {"If-None-Exist": "a=b"}, b"{}", 501),
+        ("createResource", {"If-None-Exist": "a=b"}, b"{}", 400),
         ("sendLines", {"Content-Encoding": "gzip"}, b"{}", 400),
         ("sendBundle", {}, b" " * 21_000_000, 413),
     ):

@@ -1,6 +1,7 @@
 """What FHIR has and ``/fhir`` has not, answered so that a client can tell why.
 
-405 with ``Allow`` where the address takes other methods, 501 where it is an interaction of its own,
+405 with ``Allow`` where the address takes other methods, 400 where it is an interaction of its own,
+as FHIR says of conditional ones (a 5xx would be a fault of ours),
 404 where FHIR knows no such address.
 """
 
@@ -35,14 +36,14 @@ def add(routes: APIRouter) -> None:
 
 
 def refuse_conditions(request: Request, kind: str) -> None:
-    """Problem 501 for a conditional request that would keep something: what is stored cannot be
+    """Problem 400 for a conditional request that would keep something: what is stored cannot be
     asked about, and versions decide what counts."""
     if kind not in MAPPINGS and kind != "Organization":
         return
     for name in CONDITIONAL_HEADERS:
         if name in request.headers:
             raise Problem(
-                501,
+                400,
                 "not-supported",
                 f"{name.title()} is not supported: send the resource under its own id, with "
                 "meta.lastUpdated; the newest version counts, and one sent twice counts once",
@@ -53,7 +54,7 @@ def refuse_conditions(request: Request, kind: str) -> None:
 def _refuse_criteria(request: Request) -> None:
     if set(request.query_params) - CONTROLS:
         raise Problem(
-            501, "not-supported", "conditional requests are not supported: name TYPE/ID in the path"
+            400, "not-supported", "conditional requests are not supported: name TYPE/ID in the path"
         )
 
 
@@ -61,7 +62,7 @@ def answer(request: Request, parts: list[str]) -> Response:
     """The polite answer to an address by its parts. Raises Problem for all but OPTIONS."""
     form, detail = _form(parts)
     if form is None:
-        raise Problem(501 if detail else 404, "not-supported" if detail else "not-found",
+        raise Problem(400 if detail else 404, "not-supported" if detail else "not-found",
                       detail or "FHIR has no such address")  # fmt: skip
     allow = {"Allow": ", ".join((*ALLOWED[form], "OPTIONS"))}
     if request.method == "OPTIONS":

@@ -16,7 +16,7 @@ RECEIPT_HEADERS: Final = ("Peerview-Submission", "Peerview-Receipt", "Peerview-P
 EVERYWHERE: Final = (400, 401, 403, 429, 500, 503)
 """Of whatever needs a token."""
 WITH_BODY: Final = (408, 413, 415)
-FHIR_TOO: Final = (404, 405, 406, 422, 501)
+FHIR_TOO: Final = (404, 405, 406, 422)
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
 }
 
 FAILURES: Final[dict[int, str]] = {
-    400: "The request cannot be read as what it should be, or names no practice.",
+    400: "The request cannot be read as what it should be, is not supported, or names no practice.",
     401: "No valid token.",
     403: "The token lacks a scope, a role or the practice, or the practice has opted out.",
     404: "There is no such thing here.",
@@ -256,7 +256,6 @@ FAILURES: Final[dict[int, str]] = {
     422: "Refused: the places say why.",
     429: "Too much: of this caller, or of all together. Send it again after Retry-After.",
     500: "A fault of the service; it is logged, and says nothing of what was sent.",
-    501: "FHIR has this, and the service does not.",
     503: "The log, the database or the token issuer does not answer, or the service is stopping. "
     "Sending it again is safe.",
 }
