@@ -18,12 +18,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits for brokers first, the end-to-end tests before all: side by side, the run then
-    ends with what is quick."""
+    """What waits for brokers first, the end-to-end tests before all, then a file that takes a
+    minute and a half: side by side, the run then ends with what is quick."""
     items.sort(
         key=lambda item: (
             item.get_closest_marker("broker") is None,
             "endtoend" not in item.path.parts,
+            "noninterference" not in item.path.parts,
         )
     )
 
