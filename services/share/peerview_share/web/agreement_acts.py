@@ -1,7 +1,7 @@
 """Suspending, resuming and withdrawing on pages: first what it means, then the act."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from fastapi import APIRouter, Request
@@ -9,16 +9,15 @@ from fastapi.responses import RedirectResponse, Response
 
 from peerview_common.problem import Problem
 from peerview_share.agreements.acts import Actor, RefusedError, UnknownAgreementError
+from peerview_share.agreements.life import AgreementRecord
 from peerview_share.api.callers import ShareParts
 from peerview_share.service import Share
 from peerview_share.web.agreement_pages import (
-    about,
-    common,
     may,
+    page,
     version_of,
 )
 from peerview_share.web.forms import Submitted
-from peerview_share.web.rendering import html
 from peerview_share.web.routes import PageRoute
 from peerview_share.web.visitor import Looking, Visitor
 
@@ -72,6 +71,11 @@ ACTS: Final = {
         "withdrawn",
     ),
 }
+RETAINED: Final = (
+    "Nobody sees new figures of your practice under this agreement any more, at once and "
+    "everywhere within 5 seconds. Those of earlier releases stay with those who see your practice "
+    "by name, as the terms say."
+)
 OPEN: Final = Literal["suspend", "resume", "withdraw"]
 
 
@@ -115,18 +119,25 @@ def _act_form(
     errors: dict[str, str],
 ) -> Response:
     record, status = version_of(share, visitor, agreement, None)
-    return html(
+    return page(
         request,
         share,
+        visitor,
         "act.html",
-        status=422 if errors else 200,
-        **common(share, visitor),
-        **about(record, status, share),
+        record,
+        status,
+        errors=errors,
         open=act in may(record, status, visitor),
         act=act,
-        saying=ACTS[act],
-        errors=errors,
+        saying=_saying(act, record),
     )
+
+
+def _saying(act: str, record: AgreementRecord) -> Act:
+    found = ACTS[act]
+    if act == "withdraw" and record.document.withdrawal.past_data == "retain":
+        return replace(found, consequences=(RETAINED, *found.consequences[1:]))
+    return found
 
 
 def attempt(action: Callable[[], None]) -> str | None:

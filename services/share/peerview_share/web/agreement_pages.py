@@ -1,6 +1,7 @@
 """Agreements on pages: the list, one with terms and history, what changed, who would see what."""
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
@@ -35,7 +36,7 @@ DONE: Final = {
     "edited": "The draft is changed. Whoever signed other terms signs again.",
     "asked": "You have signed, and asked to join. Those decide whom the terms name.",
     "agreed": "You have agreed to the practice that asks to join.",
-    "withdrawn": "Your practice has withdrawn. Nobody sees it under this agreement any more.",
+    "withdrawn": "Your practice has withdrawn. Nobody sees new figures of it under this agreement.",
 }
 EVENTS: Final = {
     "asked": "asked to join",
@@ -142,12 +143,13 @@ def agreement_page(
         signatures = store.signatures(connection, *record.key)
         history = store.history(connection, agreement)
     newest = found[-1][0].document.version
-    return html(
+    return page(
         request,
         share,
+        visitor,
         "agreement.html",
-        **common(share, visitor),
-        **about(record, status, share),
+        record,
+        status,
         done=DONE.get(done, ""),
         acts=may(record, status, visitor) if record.document.version == newest else [],
         versions=[(r.document.version, s.value) for r, s in found],
@@ -185,12 +187,13 @@ def changes_page(
     old, _ = version_of(share, visitor, agreement, before)
     new, status = version_of(share, visitor, agreement, after)
     found = terms.changes(old.text, new.text)
-    return html(
+    return page(
         request,
         share,
+        visitor,
         "changes.html",
-        **common(share, visitor),
-        **about(new, status, share),
+        new,
+        status,
         before=before,
         after=after,
         sentences=difference(old.document, new.document, practice=visitor.own),
@@ -212,12 +215,13 @@ def preview_page(
         records = store.records(connection)
     epoch = share.published.get()
     own, now = visitor.own, share.clock()
-    return html(
+    return page(
         request,
         share,
+        visitor,
         "preview.html",
-        **common(share, visitor),
-        **about(record, status, share),
+        record,
+        status,
         epoch=epoch,
         viewers=preview.viewers(
             records,
@@ -233,7 +237,31 @@ def preview_page(
     )
 
 
-def about(record: AgreementRecord, status: Status, share: Share) -> dict[str, Any]:
+def page(
+    request: Request,
+    share: Share,
+    visitor: Visitor,
+    template: str,
+    record: AgreementRecord,
+    status: Status,
+    *,
+    errors: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Response:
+    """A page about one version of an agreement; with ``errors`` of its form, answered with 422."""
+    return html(
+        request,
+        share,
+        template,
+        status=422 if errors else 200,
+        **common(share, visitor),
+        **_about(record, status, share),
+        errors=errors or {},
+        **more,
+    )
+
+
+def _about(record: AgreementRecord, status: Status, share: Share) -> dict[str, Any]:
     """What every page of one agreement says of it."""
     document = record.document
     return {

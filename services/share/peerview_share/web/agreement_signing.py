@@ -12,15 +12,13 @@ from peerview_share.service import Share
 from peerview_share.store import agreements as store
 from peerview_share.web.agreement_acts import attempt, back
 from peerview_share.web.agreement_pages import (
-    about,
-    common,
     may,
     may_admit,
+    page,
     version_of,
     versions_of,
 )
 from peerview_share.web.forms import Fields, Submitted
-from peerview_share.web.rendering import html
 from peerview_share.web.routes import PageRoute
 from peerview_share.web.visitor import Looking, Visitor
 
@@ -164,16 +162,16 @@ def _join_form(
         # to a stranger without the hash there is nothing there
         raise Problem(404, "not-found", "there is no such agreement of this practice")
     record = found[-1]
-    return html(
+    return page(
         request,
         share,
+        visitor,
         "join.html",
-        status=422 if errors else 200,
-        **common(share, visitor),
-        **about(record, states[record.key], share),
+        record,
+        states[record.key],
+        errors=errors,
         person=visitor.name,
         characters=HASH_START,
-        errors=errors,
         kept=kept,
     )
 
@@ -189,16 +187,16 @@ def _admit_form(
     for record, status in reversed(versions_of(share, visitor, agreement)):
         for asking in record.asking:
             if asking.ods == practice:
-                return html(
+                return page(
                     request,
                     share,
+                    visitor,
                     "admit.html",
-                    status=422 if errors else 200,
-                    **common(share, visitor),
-                    **about(record, status, share),
+                    record,
+                    status,
+                    errors=errors,
                     asking=asking,
                     open=asking in may_admit(record, visitor),
-                    errors=errors,
                 )
     raise Problem(404, "not-found", "nobody of that code asks to join")
 
@@ -213,16 +211,16 @@ def _sign_form(
     kept: dict[str, str],
 ) -> Response:
     record, status = version_of(share, visitor, agreement, version)
-    return html(
+    return page(
         request,
         share,
+        visitor,
         "sign.html",
-        status=422 if errors else 200,
-        **common(share, visitor),
-        **about(record, status, share),
+        record,
+        status,
+        errors=errors,
         open="sign" in may(record, status, visitor),
         person=visitor.name,
         characters=HASH_START,
-        errors=errors,
         kept=kept,
     )

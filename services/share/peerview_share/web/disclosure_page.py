@@ -4,7 +4,7 @@ from datetime import date, timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from peerview_common.days import iso_millis
 from peerview_common.problem import Problem
@@ -64,18 +64,27 @@ class _Asked:
 Text = Annotated[str, Query(max_length=64)]
 
 
+def _asked(
+    share: ShareParts,
+    first: Annotated[str, Query(alias="from", max_length=64)] = "",
+    last: Annotated[str, Query(alias="to", max_length=64)] = "",
+    viewer: Text = "",
+    indicator: Text = "",
+) -> _Asked:
+    return _Asked(share, first, last, viewer, indicator)
+
+
+Asking = Annotated[_Asked, Depends(_asked)]
+
+
 @router.get("/disclosures")
 def disclosures_page(
     request: Request,
     share: ShareParts,
     visitor: Looking,
-    first: Annotated[str, Query(alias="from", max_length=64)] = "",
-    last: Annotated[str, Query(alias="to", max_length=64)] = "",
-    viewer: Text = "",
-    indicator: Text = "",
+    asked: Asking,
     before: Annotated[int | None, Query(ge=1)] = None,
 ) -> Response:
-    asked = _Asked(share, first, last, viewer, indicator)
     known = names(share)
     found = []
     if not asked.errors:
@@ -94,23 +103,14 @@ def disclosures_page(
         indicators=[(info.id, info.title) for info in share.catalogue.values()],
         rows=[_row(item, known, share) for item in found],
         older=None if older is None else urlencode(older),
-        csv=urlencode(asked.query),
+        query=urlencode(asked.query),
         paged=before is not None,
-        newest=urlencode(asked.query),
     )
 
 
 @router.get("/disclosures.csv")
-def disclosures_csv(
-    share: ShareParts,
-    visitor: Looking,
-    first: Annotated[str, Query(alias="from", max_length=64)] = "",
-    last: Annotated[str, Query(alias="to", max_length=64)] = "",
-    viewer: Text = "",
-    indicator: Text = "",
-) -> Response:
+def disclosures_csv(share: ShareParts, visitor: Looking, asked: Asking) -> Response:
     """The newest 10,000 that the filter leaves, for a spreadsheet."""
-    asked = _Asked(share, first, last, viewer, indicator)
     if asked.errors:
         raise Problem(400, "no-such-filter", "; ".join(asked.errors.values()))
     found = [
