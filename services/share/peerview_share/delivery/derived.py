@@ -10,7 +10,7 @@ from peerview_common.catalogue import IndicatorInfo
 from peerview_share.agreements.index import Grant
 from peerview_share.agreements.level import Level
 from peerview_share.delivery.sight import Sight
-from peerview_share.delivery.views import EpochCells
+from peerview_share.delivery.views import EpochCells, Told, entries
 from peerview_share.disclosure.cell import CellState
 from peerview_share.disclosure.identity import (
     Bands,
@@ -143,21 +143,11 @@ def _derived(
 
 def derived_disclosures(cells: Iterable[DerivedCell], viewer: str) -> list[Disclosure]:
     """What the audit keeps of derived figures: an entry for each contributor and agreement."""
-    grouped: dict[tuple[str, str, int, str], list[DerivedCell]] = {}
-    for cell in cells:
-        for subject, grant in cell.grants.items():
-            key = subject, grant.agreement, grant.version, cell.level.name.lower()
-            grouped.setdefault(key, []).append(cell)
-    return [
-        Disclosure(
-            subject,
-            viewer,
-            found[0].network,
-            found[0].epoch,
-            tuple(cell.info.id for cell in found),
-            agreement,
-            version,
-            level,
-        )
-        for (subject, agreement, version, level), found in sorted(grouped.items())
-    ]
+    return entries(
+        (
+            Told(subject, cell.network, cell.epoch, cell.info.id, grant, cell.level)
+            for cell in cells
+            for subject, grant in cell.grants.items()
+        ),
+        viewer,
+    )

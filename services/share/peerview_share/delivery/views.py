@@ -5,7 +5,7 @@ Its only inputs are released cells and the agreement index. REST, topics and pag
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -113,20 +113,48 @@ def named_cells(
 
 def disclosures(cells: Iterable[PeerCell], viewer: str) -> list[Disclosure]:
     """What the audit keeps of showing these cells: one entry a subject and agreement."""
-    grouped: dict[tuple[str, str, int, str], list[PeerCell]] = {}
-    for cell in cells:
-        grant = cell.grant
-        # of what is not shared, the viewer learns only that
-        level = Level.NONE if cell.cell.state is CellState.NOT_SHARED else grant.level
-        key = cell.subject, grant.agreement, grant.version, level.name.lower()
-        grouped.setdefault(key, []).append(cell)
+    return entries(
+        (
+            Told(
+                cell.subject,
+                cell.network,
+                cell.epoch,
+                cell.cell.indicator,
+                cell.grant,
+                # of what is not shared, the viewer learns only that
+                Level.NONE if cell.cell.state is CellState.NOT_SHARED else cell.grant.level,
+            )
+            for cell in cells
+        ),
+        viewer,
+    )
+
+
+class Told(NamedTuple):
+    """What a viewer learns of one subject's indicator, and by what right."""
+
+    subject: str
+    network: str
+    epoch: int
+    indicator: str
+    grant: Grant
+    level: Level
+
+
+def entries(told: Iterable[Told], viewer: str) -> list[Disclosure]:
+    """One entry of the audit for each subject, agreement and level. All are of one epoch of one
+    network."""
+    grouped: dict[tuple[str, str, int, str], list[Told]] = {}
+    for each in told:
+        key = each.subject, each.grant.agreement, each.grant.version, each.level.name.lower()
+        grouped.setdefault(key, []).append(each)
     return [
         Disclosure(
             subject,
             viewer,
             found[0].network,
             found[0].epoch,
-            tuple(cell.cell.indicator for cell in found),
+            tuple(each.indicator for each in found),
             agreement,
             version,
             level,
