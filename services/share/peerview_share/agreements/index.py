@@ -123,14 +123,17 @@ class AgreementIndex:
                     return None
         return best
 
-    def of(self, network: str, viewer: str) -> Grants:
-        """All that a viewer may see in a network, whether or not it has expired since."""
+    def of(self, network: str, viewer: str, now: int | None = None) -> Grants:
+        """All that a viewer may see in a network: what `look_up` gives at ``now``; without one,
+        whether or not it has expired since."""
         tables = self.networks.get(network, {}).get(viewer, ())
         found: dict[str, dict[str, Grant]] = {}
         for table in tables:
             for indicator, row in table.items():
                 best = found.setdefault(indicator, {})
                 for subject, grant in row.items():
+                    if now is not None and grant.expires is not None and now >= grant.expires:
+                        continue
                     if subject != viewer and (
                         subject not in best or grant.level > best[subject].level
                     ):

@@ -93,7 +93,7 @@ def sight(index: AgreementIndex, network: str, viewer: str, now: int) -> Sight:
     return Sight(
         network,
         viewer,
-        _current(index, network, viewer, now),
+        index.of(network, viewer, now),
         _named_anywhere(index, viewer, now),
     )
 
@@ -101,19 +101,7 @@ def sight(index: AgreementIndex, network: str, viewer: str, now: int) -> Sight:
 def _named_anywhere(index: AgreementIndex, viewer: str, now: int) -> Mapping[str, Members]:
     found: dict[str, set[str]] = {}
     for network in index.networks_of(viewer):
-        for indicator, row in _current(index, network, viewer, now).items():
+        for indicator, row in index.of(network, viewer, now).items():
             named = {subject for subject, grant in row.items() if grant.level is Level.NAMED}
             found.setdefault(indicator, set()).update(named)
     return {indicator: frozenset(named) for indicator, named in found.items()}
-
-
-def _current(
-    index: AgreementIndex, network: str, viewer: str, now: int
-) -> Mapping[str, Mapping[str, Grant]]:
-    found: dict[str, dict[str, Grant]] = {}
-    for indicator, row in index.of(network, viewer).items():
-        for subject in row:
-            grant = index.look_up(network, viewer, subject, indicator, now)
-            if grant is not None:
-                found.setdefault(indicator, {})[subject] = grant
-    return found
