@@ -1,7 +1,7 @@
 """What a practice released, as the gate compares with it: rosters and kept snapshots."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,10 @@ ARRIVED: Final = "arrived"
 KEPT: Final = "kept"
 UNUSED_SHARE: Final = 0.05
 """A roster is written anew once so much of it is in no snapshot any more."""
+
+
+Released: TypeAlias = Mapping[int, Mapping[str, tuple[str, Columns]]]
+"""``{cut: {indicator: (definition version, its columns)}}``"""
 
 
 class Past:
@@ -123,15 +127,9 @@ def _extend(
     connection: Connection, practice: str, past: Past, wanted: Mapping[int, Iterable[str]]
 ) -> None:
     """Put the newcomers who are in a released cell on the roster, and pack."""
-    cells = {
-        cut: {name: (past.version(cut, name), past.columns(cut, name)) for name in names}
-        for cut, names in wanted.items()
-    }
-    used = np.zeros(len(past.roster), bool)
+    cells = _released(past, wanted)
+    used = _used(past, cells)
     used[: past.size] = True
-    for found in cells.values():
-        for _, columns in found.values():
-            used |= columns.denominator != 0
     places = np.flatnonzero(used)
     newcomers = past.roster[places[past.size :]]
     order = np.argsort(newcomers, kind="stable")
@@ -146,11 +144,27 @@ def _extend(
     _write(connection, practice, past, cells, places)
 
 
+def _released(past: Past, wanted: Mapping[int, Iterable[str]]) -> Released:
+    return {
+        cut: {name: (past.version(cut, name), past.columns(cut, name)) for name in names}
+        for cut, names in wanted.items()
+    }
+
+
+def _used(past: Past, cells: Released) -> NDArray[np.bool_]:
+    """Who of the past's roster is in any of the cells."""
+    used = np.zeros(len(past.roster), bool)
+    for found in cells.values():
+        for _, columns in found.values():
+            used |= columns.denominator != 0
+    return used
+
+
 def _write(
     connection: Connection,
     practice: str,
     past: Past,
-    cells: Mapping[int, Mapping[str, tuple[str, Columns]]],
+    cells: Released,
     places: NDArray[np.intp],
 ) -> None:
     """Pack over the roster that ``places`` of the past's make up."""
@@ -176,14 +190,8 @@ def _forget_unused(
 ) -> None:
     """Hashes of patients who are in no snapshot any more go, once there are some."""
     past = read(connection, practice, wanted)
-    cells = {
-        cut: {name: (past.version(cut, name), past.columns(cut, name)) for name in names}
-        for cut, names in wanted.items()
-    }
-    used = np.zeros(len(past.roster), bool)
-    for found in cells.values():
-        for _, columns in found.values():
-            used |= columns.denominator != 0
+    cells = _released(past, wanted)
+    used = _used(past, cells)
     if np.count_nonzero(~used) <= UNUSED_SHARE * len(used):
         return
     places = np.flatnonzero(used)
