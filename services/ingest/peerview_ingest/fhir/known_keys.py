@@ -1,10 +1,12 @@
 """Keys made once: a feed names the same patients and GPs again and again."""
 
 import re
-from typing import Final
+from typing import Final, TypeVar
 
 from peerview_common.facts import pack_id
 from peerview_ingest.fhir.keys import Keys
+
+T = TypeVar("T")
 
 MOST: Final = 50_000
 """Keys remembered at once of each kind."""
@@ -27,14 +29,14 @@ class KnownKeys:
         found = self._patients.get(id_text)
         if found is None:
             found = self._keys.patient(self._source, id_text)
-            _remember(self._patients, id_text, found)
+            remember(self._patients, id_text, found)
         return found
 
     def gp(self, text: str) -> bytes:
         found = self._gps.get(text)
         if found is None:
             found = self._keys.gp(text)
-            _remember(self._gps, text, found)
+            remember(self._gps, text, found)
         return found
 
     def fact_id(self, text: str) -> tuple[bytes, bool]:
@@ -51,7 +53,8 @@ class KnownKeys:
         return self._keys.person(nhs_number)
 
 
-def _remember(known: dict[str, bytes], text: str, key: bytes) -> None:
+def remember(known: dict[str, T], text: str, key: T) -> None:
+    """Nobody can make us remember for ever: of too many all are forgotten."""
     if len(known) >= MOST:
         known.clear()
     known[text] = key

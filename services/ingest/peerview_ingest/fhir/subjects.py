@@ -2,7 +2,7 @@
 
 from typing import Final, cast
 
-from peerview_ingest.fhir.known_keys import MOST, KnownKeys
+from peerview_ingest.fhir.known_keys import KnownKeys, remember
 from peerview_ingest.fhir.resolver import URN, Resolver, Target, literal, named_type
 from peerview_ingest.fhir.setting import Setting
 from peerview_ingest.fhir.shapes import Appointment, Reference, Resource
@@ -44,9 +44,7 @@ class Subjects:
             return self._urn(pointer, resolver, sure=sure)
         # what any other form points to, it points to wherever it stands
         if pointer not in self._by_pointer:
-            if len(self._by_pointer) >= MOST:
-                self._by_pointer.clear()
-            self._by_pointer[pointer] = self._keyed(literal(pointer))
+            remember(self._by_pointer, pointer, self._keyed(literal(pointer)))
         return self._by_pointer[pointer]
 
     def _urn(self, pointer: str, resolver: Resolver, *, sure: bool) -> bytes | None:
