@@ -224,7 +224,7 @@ def _template():
     return path
 
 
-def run(examples, steps, phases=tuple(Phase)):
+def run(examples, steps, phases=tuple(Phase), derandomize=False):
     run_state_machine_as_test(
         Life,
         settings=settings(
@@ -234,6 +234,7 @@ def run(examples, steps, phases=tuple(Phase)):
             suppress_health_check=list(HealthCheck),
             database=None,
             phases=phases,
+            derandomize=derandomize,
         ),
     )
 
@@ -250,4 +251,5 @@ def test_whatever_happens_long():
 def test_a_rule_left_out_is_found(monkeypatch):
     monkeypatch.setattr(indexing, "_prohibitions", lambda record: iter(()))
     with pytest.raises(AssertionError, match="the index says"):
-        run(examples=300, steps=20, phases=(Phase.generate,))
+        # the same lives each time: by chance it would not be among them now and then
+        run(examples=300, steps=20, phases=(Phase.generate,), derandomize=True)
