@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.support.brokers import TestBroker, shared_broker
 from tests.support.databases import NoPostgresError, TestDatabase, shared_postgres
+
+# how long an example takes is the machine's affair: measures are in the bench, never in tests
+settings.register_profile("peerview", deadline=None)
+settings.load_profile("peerview")
 
 _STARTED = pytest.StashKey[list[str]]()
 
