@@ -232,6 +232,9 @@ def test_versions_are_compared_place_by_place(proposed):
     assert person.get("/agreements/north-learning/changes?from=1&to=3").status_code == 404
 
 
+D = "A99004"
+
+
 def draft(**changed):
     data = {
         "id": "south-learning",
@@ -245,6 +248,7 @@ def draft(**changed):
         "party-4-name": "Brook",
         "purposes": ["quality-improvement", "peer-review"],
         "prohibitedUses": ["research"],
+        "audiences": ["members"],
         "items": ["dna", "upc"],
         "mode": "anonymous",
         "mode-dna": "named",
@@ -252,7 +256,7 @@ def draft(**changed):
         "minPeers": "2",
         "validFrom": "2026-10-01",
         "noticeDays": "30",
-        "contact-name": "A. Person",
+        "contact-0-name": "A. Person",
     }
     return {key: value for key, value in (data | changed).items() if value is not None}
 
@@ -303,7 +307,30 @@ FAULTS = [
     ({"validFrom": "31.3.2026"}, "validFrom"),
     ({"validTo": "2026-09-01"}, "validTo"),
     ({"noticeDays": "400"}, "noticeDays"),
-    ({"contact-name": "", "contact-email": "a@example.org"}, "contact-name"),
+    ({"contact-0-name": "", "contact-0-email": "a@example.org"}, "contact-0-name"),
+    ({"contact-2-name": "x" * 301}, "contact-2-name"),
+    ({"network-ods": "north!"}, "network-ods"),
+    ({"audiences": []}, "audiences"),
+    ({"audiences": ["everybody"]}, "audiences"),
+    ({"audiences": ["network-staff"], "reciprocal": ""}, "network-ods"),
+    ({"audiences": ["members", "network-staff"], "network-ods": "N01"}, "reciprocal"),
+    ({"recipient-1-ods": "?", "recipient-1-name": "Office"}, "recipient-1-ods"),
+    ({"recipient-1-ods": D, "recipient-1-name": ""}, "recipient-1-name"),
+    ({"recipient-1-ods": B, "recipient-1-name": "x", "reciprocal": ""}, "recipient-1-ods"),
+    ({"mode-bp-htn-u80": "named"}, "mode-bp-htn-u80"),
+    ({"every": "2"}, "every"),
+    ({"lagDays": "400"}, "lagDays"),
+    ({"minDenominator": "10"}, "minDenominator"),
+    ({"minCount": "ten"}, "minCount"),
+    ({"extremesFrom": "9" * 5000}, "extremesFrom"),
+    ({"roundingBase": "7"}, "roundingBase"),
+    ({"admission": "nobody"}, "admission"),
+    ({"admission": "quorum", "admission-percent": "0"}, "admission-percent"),
+    ({"admission": "lead-practice"}, "admission-practice"),
+    ({"admission": "lead-practice", "admission-practice": "A99009"}, "admission-practice"),
+    ({"pastData": "burn"}, "pastData"),
+    ({"art6": ""}, "art6"),
+    ({"confidentialityBasis": "none"}, "confidentialityBasis"),
     ({"party-0-ods": C}, "parties"),
 ]
 
@@ -320,6 +347,9 @@ def test_what_is_wrong_is_said_beside_its_field(world):
         assert f"{field}-error" in described, changed
         assert 'aria-invalid="true"' in described, changed
         assert 'value="South"' in answer.text or changed.get("title") == "", changed
+        typed = changed.get(field)
+        if isinstance(typed, str) and f'<input id="{field}" name="{field}"' in answer.text:
+            assert f'value="{typed}"' in described, "what was typed is still there"
 
 
 def test_more_rows_keep_what_was_typed(world):
@@ -343,7 +373,7 @@ def test_the_next_version_keeps_what_the_form_does_not_have(proposed):
     for row, practice in enumerate((A, B, C)):
         data |= {f"party-{row}-ods": practice, f"party-{row}-name": f"Practice {practice}"}
     data |= {"purposes": "quality-improvement", "items": ["dna"], "validFrom": "2026-01-01"}
-    data |= {"minPeers": "0", "noticeDays": "0"}
+    data |= {"minPeers": "0", "noticeDays": "0", "audiences": "members"}
     path = "/agreements/north-learning/next-version"
     answer = person.post(path, **data, do="check")
     assert answer.status_code == 200, text_of(answer)
@@ -439,9 +469,6 @@ def test_looking_at_ones_own_pages_discloses_nothing(proposed):
         url = f"/v1/practices/{practice}/disclosures"
         answer = proposed.client.get(url, headers=proposed.issuer.headers(practice))
         assert answer.json()["disclosures"] == []
-
-
-D = "A99004"
 
 
 def test_a_practice_joins_by_the_address_that_a_party_gives_it(proposed):

@@ -1,183 +1,177 @@
 """An agreement as a form: from fields to the document, from a document to fields, and faults beside
 the field that they belong to. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from peerview_share.web import draft_clauses, draft_rows
+from peerview_share.web.draft_clauses import MISSING, ONE_FIELD, Kind
+from peerview_share.web.draft_rows import CONTACTS, PARTIES, RECIPIENTS, Table
 from peerview_share.web.forms import Fields
 
-LINES: Final = (
-    "id",
-    "title",
-    "dpiaRef",
-    "caldicottApproval",
-    "validFrom",
-    "validTo",
-    "reviewDate",
-    "retention",
-    "onwardSharing",
-)
-"""Fields that are clauses by themselves, as texts."""
-_DAYS: Final = {"validFrom", "validTo", "reviewDate"}
-_LABELS: Final = {
-    "id": "Id",
-    "title": "Title",
-    "dpiaRef": "Impact assessment",
-    "caldicottApproval": "Caldicott approval",
-    "validFrom": "Holds from",
-    "validTo": "Holds to",
-    "reviewDate": "To be reviewed on",
-    "retention": "How long figures are kept",
-    "onwardSharing": "What may be passed on",
-    "network-id": "Id of the network",
-    "network-name": "Name of the network",
-    "network-type": "Kind of network",
+_PLACES: Final = {one.clause: one.field for one in ONE_FIELD} | {
+    "parties": "parties",
+    "purposes": "purposes",
+    "prohibitedUses": "prohibitedUses",
+    "dataItems": "items",
+    "audiences": "audiences",
+    "peerIdentification": "mode",
+    "peerIdentification.perIndicator": "items",
+    "peerIdentification.reciprocal": "reciprocal",
+    "contacts": "contacts",
+    "admission": "admission",
+    "admission.practice": "admission-practice",
+    "admission.percent": "admission-percent",
+}
+LABELS: Final = {one.field: one.label for one in ONE_FIELD} | {
     "parties": "Parties",
     "purposes": "Purposes",
     "prohibitedUses": "Prohibited uses",
     "items": "Indicators",
-    "mode": "How practices are seen",
-    "minPeers": "Other practices that must share",
-    "noticeDays": "Days",
-    "contact-name": "Contact",
-    "contact-email": "Contact's email",
+    "audiences": "Who may see",
+    "reciprocal": "Reciprocal: who shares nothing sees nothing",
+    "contacts": "Contacts",
+    "admission": "Who lets new practices in",
+    "admission-practice": "Code of the lead practice",
+    "admission-percent": "Per cent of the parties that must agree",
 }
-EMPTY_ROWS: Final = 3
-MAX_ROWS: Final = 500
+_OWN_MODE: Final = "mode-"
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a form says, and where each clause of it stands in the form."""
+
+    document: dict[str, Any]
+    """JSON values. What makes no sense is kept as it was typed, for the check to tell."""
+    places: dict[str, str] = field(default_factory=lambda: dict(_PLACES))
+    """``{clause: field}``; a clause without one stands where the one around it does."""
+    labels: dict[str, str] = field(default_factory=lambda: dict(LABELS))
+
+    def placed(self, faults: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+        """``{field: what is wrong}``; under "" what belongs to no field of the form."""
+        found: dict[str, list[str]] = {}
+        for clause, why in faults:
+            where = self._field(clause)
+            told = f"{self.labels.get(where, clause)}: {why}" if where or clause else why
+            if told not in found.setdefault(where, []):
+                found[where].append(told)
+        return found
+
+    def _field(self, clause: str) -> str:
+        while clause and clause not in self.places:
+            clause = clause.rpartition(".")[0]
+        return self.places.get(clause, "")
+
+    def row(self, table: Table, at: str, row: int) -> None:
+        """A row of the form says what stands ``at`` a place of the document."""
+        self.places[at] = table.field(row, table.columns[0])
+        for column in table.columns:
+            where = self.places[f"{at}.{column.name}"] = table.field(row, column)
+            self.labels[where] = table.label(row, column)
 
 
 def document_of(fields: Fields, base: Mapping[str, Any]) -> dict[str, Any]:
-    """The document as JSON values. Clauses that the form does not have stay as in ``base``.
+    return read(fields, base).document
 
-    What makes no sense is kept as it was typed, for the check to tell.
+
+def read(fields: Fields, base: Mapping[str, Any]) -> Reading:
+    """The form that was shown of ``base``, as it came back.
+
+    Clauses that the form does not have stay as in ``base``, and so does the order of lists.
     """
-    found = dict(base)
-    for name in LINES:
-        text = fields.one(name)
-        found[name] = (text or None) if name in _DAYS else text
-    if found["validFrom"] is None:
-        del found["validFrom"]
-    network = dict(found.get("network") or {})
-    found["network"] = network | {
-        "id": fields.one("network-id"),
-        "name": fields.one("network-name"),
-        "type": fields.one("network-type") or "informal",
-    }
-    found["parties"] = [party for _, party in _parties(fields)]
-    found["purposes"] = fields.all("purposes")
-    found["prohibitedUses"] = fields.all("prohibitedUses")
-    chosen = fields.all("items")
-    items = {item["indicatorId"]: item for item in found.get("dataItems") or []}
-    found["dataItems"] = [items.get(name, {"indicatorId": name}) for name in chosen]
-    found["peerIdentification"] = dict(found.get("peerIdentification") or {}) | {
-        "mode": fields.one("mode"),
-        "perIndicator": {name: mode for name in chosen if (mode := fields.one(f"mode-{name}"))},
-        "reciprocal": fields.one("reciprocal") == "yes",
-        "minPeers": _number(fields.one("minPeers")),
-    }
-    withdrawal = dict(found.get("withdrawal") or {})
-    found["withdrawal"] = withdrawal | {"noticeDays": _number(fields.one("noticeDays"))}
-    found["contacts"] = [
-        {"name": name, "email": email}
-        for name, email in [(fields.one("contact-name"), fields.one("contact-email"))]
-        if name or email
-    ] + list(found.get("contacts") or [])[1:]
+    found = Reading(dict(base))
+    document = found.document
+    draft_clauses.take(fields, document, base)
+    for clause, table in (("parties", PARTIES), ("contacts", CONTACTS)):
+        rows = draft_rows.take(table, fields, base.get(clause) or ())
+        document[clause] = [value for _, value in rows]
+        for number, (row, _) in enumerate(rows):
+            found.row(table, f"{clause}.{number}", row)
+    for clause in ("purposes", "prohibitedUses"):
+        document[clause] = _in_order(fields.all(clause), base.get(clause) or ())
+    _audiences(found, fields, base.get("audiences") or ())
+    _items(found, fields, base)
+    _admission(document, fields, base.get("admission") or {})
     return found
+
+
+def _audiences(found: Reading, fields: Fields, base: Sequence[Any]) -> None:
+    shown = [value for value in base if isinstance(value, Mapping)]
+    rows = draft_rows.take(RECIPIENTS, fields, shown)
+    chosen: list[Any] = [*fields.all("audiences"), *(value for _, value in rows)]
+    found.document["audiences"] = _in_order(chosen, base)
+    for number, value in enumerate(found.document["audiences"]):
+        for each in rows:
+            if each[1] == value:
+                found.row(RECIPIENTS, f"audiences.{number}", each[0])
+                rows.remove(each)
+                break
+
+
+def _items(found: Reading, fields: Fields, base: Mapping[str, Any]) -> None:
+    """Which indicators, and how practices are seen in each."""
+    document, before = found.document, base.get("dataItems") or []
+    known = {item["indicatorId"]: item for item in before}
+    chosen = [known.get(name, {"indicatorId": name}) for name in fields.all("items")]
+    document["dataItems"] = _in_order(chosen, before)
+    modes = {
+        name.removeprefix(_OWN_MODE): mode
+        for name in fields.values
+        if name.startswith(_OWN_MODE) and (mode := fields.one(name))
+    }
+    document["peerIdentification"] |= {
+        "perIndicator": modes,
+        "reciprocal": fields.one("reciprocal") == "yes",
+    }
+    for name in modes:
+        where = found.places[f"peerIdentification.perIndicator.{name}"] = f"{_OWN_MODE}{name}"
+        found.labels[where] = f"How practices are seen in {name}"
+
+
+def _admission(document: dict[str, Any], fields: Fields, base: Mapping[str, Any]) -> None:
+    by = fields.one("admission")
+    part, kind = {
+        "lead-practice": ("practice", Kind.CODE),
+        "quorum": ("percent", Kind.NUMBER),
+    }.get(by, ("", Kind.CHOICE))
+    document.pop("admission", None)
+    if part:
+        before = base.get(part, MISSING) if base.get("by") == by else MISSING
+        value = draft_clauses.taken(kind, fields.one(f"admission-{part}"), before)
+        document["admission"] = {"by": by} | ({} if value is MISSING else {part: value})
+    elif by:
+        document["admission"] = {"by": by}
+
+
+def _in_order(chosen: Sequence[Any], before: Sequence[Any]) -> list[Any]:
+    """What stays as it stood, then what is new. Repetitions stay, where nothing is changed."""
+    if all(value in chosen for value in before) and all(value in before for value in chosen):
+        return list(before)
+    stays = [value for value in chosen if value in before]
+    return sorted(stays, key=before.index) + [value for value in chosen if value not in before]
 
 
 def fields_of(document: Mapping[str, Any]) -> Fields:
-    """The form that says what a document says."""
-    network = document.get("network") or {}
-    identification = document.get("peerIdentification") or {}
-    contact = next(iter(document.get("contacts") or []), {})
-    values: dict[str, list[str]] = {name: [str(document.get(name) or "")] for name in LINES}
+    """The form that says what a document says; what it leaves open is at its default."""
+    whole = draft_clauses.with_defaults(document)
+    identification, admission = whole["peerIdentification"], whole["admission"]
+    named = [value for value in whole["audiences"] if isinstance(value, Mapping)]
+    values = draft_clauses.show(whole)
+    values |= draft_rows.show(PARTIES, whole.get("parties") or ())
+    values |= draft_rows.show(RECIPIENTS, named)
+    values |= draft_rows.show(CONTACTS, whole["contacts"])
     values |= {
-        "network-id": [network.get("id", "")],
-        "network-name": [network.get("name", "")],
-        "network-type": [network.get("type", "informal")],
-        "purposes": list(document.get("purposes") or []),
-        "prohibitedUses": list(document.get("prohibitedUses") or []),
-        "items": [item["indicatorId"] for item in document.get("dataItems") or []],
-        "mode": [identification.get("mode", "")],
-        "reciprocal": ["yes" if identification.get("reciprocal", True) else ""],
-        "minPeers": [str(identification.get("minPeers", 0))],
-        "noticeDays": [str((document.get("withdrawal") or {}).get("noticeDays", 0))],
-        "contact-name": [contact.get("name", "")],
-        "contact-email": [contact.get("email", "")],
+        "purposes": list(whole.get("purposes") or []),
+        "prohibitedUses": list(whole["prohibitedUses"]),
+        "audiences": [value for value in whole["audiences"] if isinstance(value, str)],
+        "items": [item["indicatorId"] for item in whole.get("dataItems") or []],
+        "reciprocal": ["yes" if identification["reciprocal"] else ""],
+        "admission": [admission["by"]],
+        "admission-practice": [admission.get("practice", "")],
+        "admission-percent": [str(admission.get("percent", ""))],
     }
-    for name, mode in (identification.get("perIndicator") or {}).items():
-        values[f"mode-{name}"] = [mode]
-    for row, party in enumerate(document.get("parties") or []):
-        values[f"party-{row}-ods"] = [party["odsCode"]]
-        values[f"party-{row}-name"] = [party["name"]]
-        values[f"party-{row}-role"] = [party.get("role", "controller")]
+    for name, mode in identification["perIndicator"].items():
+        values[f"{_OWN_MODE}{name}"] = [mode]
     return Fields(values)
-
-
-def rows(fields: Fields, more: int = EMPTY_ROWS) -> int:
-    """How many rows of parties the form has: those that say something, and some empty ones."""
-    filled = [row for row, _ in _parties(fields)]
-    return min(MAX_ROWS, (max(filled) + 1 if filled else 0) + more)
-
-
-def placed(faults: Iterable[tuple[str, str]], fields: Fields) -> dict[str, list[str]]:
-    """``{field: what is wrong}``; under "" what belongs to no field of the form."""
-    filled = [row for row, _ in _parties(fields)]
-    found: dict[str, list[str]] = {}
-    for clause, why in faults:
-        field = _field(clause, filled)
-        told = f"{_LABELS.get(field, clause)}: {why}"
-        if told not in found.setdefault(field, []):
-            found[field].append(told)
-    return found
-
-
-def _field(clause: str, filled: list[int]) -> str:
-    """The id of the form's field that a clause's fault is shown beside."""
-    parts = clause.split(".")
-    match parts:
-        case [name] if name in LINES:
-            return name
-        case ["network", name] if name in ("id", "name", "type"):
-            return f"network-{name}"
-        case ["parties", row, *rest] if row.isdigit() and int(row) < len(filled):
-            part = {"odsCode": "ods", "name": "name", "role": "role"}.get("".join(rest), "ods")
-            return f"party-{filled[int(row)]}-{part}"
-        case ["parties"]:
-            return "parties"
-        case ["purposes" | "prohibitedUses" as name, *_]:
-            return name
-        case ["dataItems", *_]:
-            return "items"
-        case ["peerIdentification", "perIndicator", name, *_]:
-            return f"mode-{name}"
-        case ["peerIdentification", "perIndicator"]:
-            return "items"
-        case ["peerIdentification", "minPeers"]:
-            return "minPeers"
-        case ["peerIdentification", *_]:
-            return "mode"
-        case ["withdrawal", "noticeDays"]:
-            return "noticeDays"
-        case ["contacts", "0", "email"]:
-            return "contact-email"
-        case ["contacts", "0", *_]:
-            return "contact-name"
-        case _:
-            return ""
-
-
-def _parties(fields: Fields) -> list[tuple[int, dict[str, str]]]:
-    """``(row, party)`` of the rows that say something."""
-    found = []
-    known = [name for name in fields.values if name.startswith("party-") and name.endswith("-ods")]
-    for row in sorted(int(n) for name in known if (n := name.split("-")[1]).isdigit()):
-        ods, name = fields.one(f"party-{row}-ods").upper(), fields.one(f"party-{row}-name")
-        if (ods or name) and row < MAX_ROWS:
-            role = fields.one(f"party-{row}-role") or "controller"
-            found.append((row, {"odsCode": ods, "name": name, "role": role}))
-    return found
-
-
-def _number(text: str) -> int | str:
-    return int(text) if text.isascii() and text.isdigit() else text or 0

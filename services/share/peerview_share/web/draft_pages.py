@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, get_args
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
@@ -10,13 +10,13 @@ from fastapi.responses import RedirectResponse, Response
 from peerview_common.problem import Problem
 from peerview_share.agreements.acts import Actor, RefusedError, UnknownAgreementError
 from peerview_share.agreements.checking import check, parse
-from peerview_share.agreements.clauses import Network, Prohibited, Purpose, Role
 from peerview_share.agreements.document import Agreement
 from peerview_share.agreements.life import AgreementRecord, Status
 from peerview_share.api.callers import ShareParts
 from peerview_share.service import Share
-from peerview_share.web import draft_form, terms
+from peerview_share.web import draft_form, draft_rows, terms
 from peerview_share.web.agreement_pages import common, may, version_of
+from peerview_share.web.draft_words import CHOICES, LABELS
 from peerview_share.web.forms import Fields, Submitted
 from peerview_share.web.rendering import html
 from peerview_share.web.routes import PageRoute
@@ -24,21 +24,12 @@ from peerview_share.web.visitor import Looking, Visitor
 
 router = APIRouter(prefix="/agreements", include_in_schema=False, route_class=PageRoute)
 
-PURPOSES: Final = get_args(Purpose)
-PROHIBITED: Final = get_args(Prohibited)
-NETWORKS: Final = get_args(Network.model_fields["type"].annotation)
-ROLES: Final = tuple(role.value for role in Role)
-MODES: Final = ("named", "anonymous", "distribution", "none")
-OWN_MODES: Final = (*MODES, "prohibit")
-
 
 @router.get("/new")
 def new_page(request: Request, share: ShareParts, visitor: Looking) -> Response:
     visitor.actor()
     own = {"odsCode": visitor.own, "name": common(share, visitor)["name"]}
-    start = draft_form.fields_of(
-        {"parties": [own], "prohibitedUses": PROHIBITED, "peerIdentification": {"mode": "named"}}
-    )
+    start = draft_form.fields_of({"parties": [own], "peerIdentification": {"mode": "named"}})
     return _form(request, share, visitor, start, _New())
 
 
@@ -140,7 +131,7 @@ def _must_be_draft(record: AgreementRecord, status: Status, visitor: Visitor) ->
 def _take(request: Request, share: Share, visitor: Visitor, fields: Fields, work: _New) -> Response:
     actor = visitor.actor()
     if fields.one("do") == "rows":
-        return _form(request, share, visitor, fields, work, more=3 * draft_form.EMPTY_ROWS)
+        return _form(request, share, visitor, fields, work, more=3 * draft_rows.EMPTY_ROWS)
     document = draft_form.document_of(fields, work.before) | work.fixed()
     wrong = [(fault.clause, fault.why) for fault in check(document)]
     if wrong:
@@ -171,7 +162,7 @@ def _form(
     *,
     wrong: list[tuple[str, str]] | None = None,
     checked: Agreement | None = None,
-    more: int = draft_form.EMPTY_ROWS,
+    more: int = draft_rows.EMPTY_ROWS,
 ) -> Response:
     text = None if checked is None else checked.plain()
     changes = [] if text is None or not work.before else terms.changes(work.before, text)
@@ -185,18 +176,13 @@ def _form(
         before=work.before,
         heading=work.heading,
         address=work.address,
-        rows=draft_form.rows(fields, more),
-        errors=draft_form.placed(wrong or [], fields),
+        rows={table.prefix: draft_rows.count(table, fields, more) for table in draft_rows.TABLES},
+        errors=draft_form.read(fields, work.before).placed(wrong or []),
         checked=checked,
         terms_hash=None if checked is None else checked.terms_hash(),
         clauses=[] if text is None else terms.clauses(text, share.catalogue),
         changes=[change for change in changes if change.place not in ("version", "supersedes")],
         indicators=list(share.catalogue.values()),
-        purposes=PURPOSES,
-        prohibited=PROHIBITED,
-        networks=NETWORKS,
-        roles=ROLES,
-        modes=MODES,
-        own_modes=OWN_MODES,
-        seen=terms.SEEN,
+        choices=CHOICES,
+        labels=LABELS,
     )

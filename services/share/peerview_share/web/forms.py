@@ -19,6 +19,8 @@ from peerview_share.service import Share
 
 FIELD: Final = "form_token"
 MAX_BYTES: Final = 500_000
+MAX_FIELDS: Final = 5_000
+"""An agreement may have 500 parties, of four fields each."""
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -60,7 +62,7 @@ async def submitted(request: Request) -> Fields:
     if not length.isdigit() or int(length) > MAX_BYTES:
         raise Problem(413, "too-long", f"a form may have at most {MAX_BYTES:,} bytes")
     _refuse_other_sites(request)
-    form = await request.form(max_files=0)
+    form = await request.form(max_files=0, max_fields=MAX_FIELDS)
     found = Fields({name: [v for v in form.getlist(name) if isinstance(v, str)] for name in form})
     kept = request.cookies.get(cookie(share), "")
     sent = found.one(FIELD)
