@@ -38,7 +38,8 @@ class DerivedCell:
     cells_epoch: int | None
     """The epoch whose cells are in it."""
     grants: Mapping[str, Grant]
-    """Of the contributors. For the audit: nobody is named to the viewer."""
+    """Of everybody whose figure may be in it by this network's agreements, whether it is or not.
+    For the audit: nobody is named to the viewer."""
 
     @property
     def key(self) -> str:
@@ -97,7 +98,7 @@ def derived_cells(
     found = []
     for info in catalogue.values():
         chosen = sets.get(info.id)
-        if seen.level(info.id) is Level.NONE and (chosen is None or not chosen.members):
+        if not seen.unnamed(info.id) and (chosen is None or not chosen.members):
             continue
         found.append(_derived(seen, epoch, chosen, info, earlier))
     return found
@@ -110,9 +111,10 @@ def _derived(
     info: IndicatorInfo,
     earlier: Callable[[int], EpochCells | None],
 ) -> DerivedCell:
-    level = Level[chosen.level.upper()] if chosen else seen.level(info.id)
+    level = Level[chosen.level.upper()] if chosen else seen.level(info.id) or Level.DISTRIBUTION
+    grants = seen.unnamed(info.id)
     nothing = DerivedCell(
-        seen.network, epoch.number, info, level, CellState.SUPPRESSED, None, None, {}
+        seen.network, epoch.number, info, level, CellState.SUPPRESSED, None, None, grants
     )
     if chosen is None or not stands(chosen.members, seen.contributors(info.id, level)):
         return nothing
@@ -137,15 +139,20 @@ def _derived(
         CellState.VALUE if of is epoch else CellState.CARRIED_FORWARD,
         figure,
         of.number,
-        {member: seen.grants[info.id][member] for member in sorted(chosen.members)},
+        grants,
     )
 
 
 def derived_disclosures(cells: Iterable[DerivedCell], viewer: str) -> list[Disclosure]:
-    """What the audit keeps of derived figures: an entry for each contributor and agreement."""
+    """What the audit keeps of derived figures: an entry for each practice that may be in them, and
+    each agreement, with the most that it allows.
+
+    Not of those alone who are in a figure: whom a viewer sees by name in other networks is not, so
+    that a practice's entries would tell it of agreements that it is no party of.
+    """
     return entries(
         (
-            Told(subject, cell.network, cell.epoch, cell.info.id, grant, cell.level)
+            Told(subject, cell.network, cell.epoch, cell.info.id, grant, grant.level)
             for cell in cells
             for subject, grant in cell.grants.items()
         ),

@@ -40,11 +40,19 @@ class Sight:
         row = self.grants.get(indicator, {})
         return {subject: grant for subject, grant in row.items() if grant.level is Level.NAMED}
 
+    def unnamed(self, indicator: str) -> Mapping[str, Grant]:
+        """Of the practices that this network's agreements show, but not by name."""
+        row = self.grants.get(indicator, {})
+        return {
+            subject: grant
+            for subject, grant in sorted(row.items())
+            if Level.NONE < grant.level < Level.NAMED and subject != self.viewer
+        }
+
     def contributors(self, indicator: str, level: Level) -> Members:
         """Whose figures may be in a derived figure of this level (rule 7)."""
-        row = self.grants.get(indicator, {})
         return identity.contributors(
-            (subject for subject, grant in row.items() if level <= grant.level < Level.NAMED),
+            (name for name, grant in self.unnamed(indicator).items() if level <= grant.level),
             viewer=self.viewer,
             seen_by_name=self.named_elsewhere.get(indicator, frozenset()),
         )

@@ -104,18 +104,25 @@ class ViewPublisher:
         cells: Mapping[str, PeerCell | DerivedCell],
         there: Mapping[str, str],
     ) -> None:
-        digests = {key: hashlib.sha256(c.encoded()).hexdigest() for key, c in cells.items()}
+        digests = {key: _digest(cell) for key, cell in cells.items()}
         changed = [key for key in sorted(cells) if there.get(key) != digests[key]]
         if not changed:
             return
         shown = [cells[key] for key in changed]
+        # when a figure changes within its epoch hangs on what its viewer sees by name elsewhere
+        derived = [
+            cell
+            for key in changed
+            if isinstance(cell := cells[key], DerivedCell)
+            and _epoch_of(there.get(key, "")) != _epoch_of(digests[key])
+        ]
         with self._database.write() as connection:
             outgoing.save_views(connection, topic, dict.fromkeys(changed, ""))
             audit.append(
                 connection,
                 [
                     *disclosures((c for c in shown if isinstance(c, PeerCell)), viewer),
-                    *derived_disclosures((c for c in shown if isinstance(c, DerivedCell)), viewer),
+                    *derived_disclosures(derived, viewer),
                 ],
                 reader=READER,
                 channel="topic",
@@ -167,6 +174,15 @@ class Outbox:
         )
         with self._database.write() as connection:
             outgoing.sent(connection, events)
+
+
+def _digest(cell: PeerCell | DerivedCell) -> str:
+    """By which the epoch and the value sent are known again."""
+    return f"{cell.epoch}.{hashlib.sha256(cell.encoded()).hexdigest()}"[:64]
+
+
+def _epoch_of(digest: str) -> str:
+    return digest.partition(".")[0]
 
 
 def _cell_headers(key: str) -> list[tuple[str, bytes]]:

@@ -313,7 +313,7 @@ published_views = Table(
     metadata,
     Column("topic", String(249), primary_key=True),
     Column("key", String(128), primary_key=True),
-    # SHA-256 of the value sent; empty while a send is not acknowledged
+    # epoch and SHA-256 of the value sent; empty while a send is not acknowledged
     Column("digest", String(64), nullable=False),
 )
 
