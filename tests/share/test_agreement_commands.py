@@ -6,6 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
+from peerview_share.agreements import keys
+from peerview_tools import signing_key
 from peerview_tools.cli import app
 from peerview_tools.client import ServiceError
 from tests.share.serving import served
@@ -147,6 +149,29 @@ def test_from_a_draft_to_a_withdrawal(run, drafted, world, tmp_path):
     assert "would now be seen only as part of a distribution instead of by name" in told
     assert json.loads(run(B, "export", "north", "--version", "1"))["@type"] == "Agreement"
     assert json.loads(run(B, "export", "north"))["@type"] == "Offer"
+
+
+def test_a_signature_is_made_of_what_pages_ask_for_and_of_nothing_else(run, tmp_path):
+    file = tmp_path / "a.pem"
+    key = signing_key.make(file)
+    message = keys.terms_message("sign", A, "north", 1, "0" * 64).decode()
+    told = run(A, "signature", file, message)
+    assert f"{A} signs version 1 of north, terms {'0' * 64}" in told
+    assert told == run(A, "signature", file, stdin=f"{message}\n"), "a line of standard input"
+    (proof,) = [line for line in told.splitlines() if line.endswith("==")]
+    keys.verify(signing_key.public(key), proof, message.encode())
+    admission = keys.admission_message(A, "north", 1, B).decode()
+    assert f"{A} agrees to {B} joining version 1 of north" in run(A, "signature", file, admission)
+    for other in (
+        "",
+        "I owe you a surgery",
+        message.replace('"sign"', '"withdraw"'),
+        message.replace(",", ", "),
+        message.replace("}", ',"z":1}'),
+        keys.key_message(A, "x").decode(),
+    ):
+        assert "no message that a page asks" in run(A, "signature", file, other, code=2), other
+    assert "cannot read" in run(A, "signature", tmp_path / "none.pem", message)
 
 
 def test_what_people_are_told_when_it_cannot_be(run, drafted, tmp_path, world):

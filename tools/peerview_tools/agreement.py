@@ -9,16 +9,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import typer
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 
 from peerview_share.agreements import keys
+from peerview_tools import signing_key
 from peerview_tools.agreement_files import read, say
 from peerview_tools.client import Client, ServiceError
 from peerview_tools.demo import actions
@@ -86,7 +79,7 @@ def admit(identity: str, practice: str, *, url: str, token: str, key: Path | Non
             own = _practice(token)
             version = _asked_version(client, found, practice)
             message = keys.admission_message(own, identity, version, practice)
-            body["proof"] = _text(_load(key).sign(message))
+            body["proof"] = signing_key.text(signing_key.load(key).sign(message))
         found = client.post(f"/v1/agreements/{quote(identity, safe='')}/admit", body)
     _say_status(found)
     asking = [who for who in found["asking"] if who["odsCode"] == practice]
@@ -159,12 +152,12 @@ def show(identity: str, *, url: str, token: str) -> int:
 
 def register_key(file: Path, practice: str, *, former: Path | None, url: str, token: str) -> int:
     """Where there is no file, a new private key is written, for its owner's eyes alone."""
-    key = _load(file) if file.exists() else _make(file)
-    public = _text(key.public_key().public_bytes_raw())
+    key = signing_key.load(file) if file.exists() else signing_key.make(file)
+    public = signing_key.public(key)
     message = keys.key_message(practice, public)
-    body = {"publicKey": public, "proof": _text(key.sign(message))}
+    body = {"publicKey": public, "proof": signing_key.text(key.sign(message))}
     if former is not None:
-        body["formerProof"] = _text(_load(former).sign(message))
+        body["formerProof"] = signing_key.text(signing_key.load(former).sign(message))
     with _client(url, token) as client:
         client.call("PUT", f"/v1/practices/{quote(practice, safe='')}/signing-key", body)
     print(f"{practice} signs with {public} now, and nothing less is accepted from it. Keep {file}.")
@@ -185,7 +178,7 @@ def _give(
     if key is not None:
         own = _practice(token)
         message = keys.terms_message(what, own, identity, version, found["termsHash"])
-        body["proof"] = _text(_load(key).sign(message))
+        body["proof"] = signing_key.text(signing_key.load(key).sign(message))
     answer: dict[str, Any] = client.post(f"/v1/agreements/{quote(identity, safe='')}/{what}", body)
     return answer
 
@@ -218,32 +211,6 @@ def _agreed(found: Mapping[str, Any], question: str) -> bool:
     _print(found["agreement"])
     print(f"SHA-256 of the terms: {found['termsHash']}")
     return typer.confirm(question)
-
-
-def _load(file: Path) -> Ed25519PrivateKey:
-    try:
-        key = load_pem_private_key(file.read_bytes(), None)
-    except OSError as error:
-        raise ServiceError(0, f"cannot read {file}: {error.strerror}") from error
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ServiceError(0, f"{file} is no private key in PEM without a password") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ServiceError(0, f"{file} is not an Ed25519 key")
-    return key
-
-
-def _make(file: Path) -> Ed25519PrivateKey:
-    key = Ed25519PrivateKey.generate()
-    try:
-        file.touch(mode=0o600, exist_ok=False)
-        file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    except OSError as error:
-        raise ServiceError(0, f"cannot write {file}: {error.strerror}") from error
-    return key
-
-
-def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 def _client(url: str, token: str) -> Client:

@@ -241,3 +241,18 @@ def key(
     from peerview_tools import agreement
 
     raise typer.Exit(agreement.register_key(file, practice, former=former, url=at, token=token))
+
+
+@agreements.command("signature")
+def signature(
+    file: Annotated[Path, typer.Argument(metavar="FILE.pem", dir_okay=False)],
+    message: Annotated[
+        str | None, typer.Argument(help="What is signed; a line of standard input otherwise.")
+    ] = None,
+) -> None:
+    """Sign what a page asks a practice with a key to sign, in base64. Nothing is sent."""
+    from peerview_tools import signing_key
+
+    if message is None:
+        message = typer.get_text_stream("stdin").readline()
+    raise typer.Exit(signing_key.signature(file, message))

@@ -106,7 +106,8 @@ def act(
     }
     refused = attempt(lambda: doing[act](agreement, actor))
     if refused is not None:
-        return _act_form(request, share, visitor, agreement, act, {"confirmed": refused})
+        errors = {"confirmed": sentence(refused)}
+        return _act_form(request, share, visitor, agreement, act, errors)
     return back(agreement, ACTS[act].done)
 
 
@@ -140,15 +141,19 @@ def _saying(act: str, record: AgreementRecord) -> Act:
     return found
 
 
-def attempt(action: Callable[[], None]) -> str | None:
+def attempt(action: Callable[[], None]) -> RefusedError | None:
     """Why it was refused, None where it was done."""
     try:
         action()
     except UnknownAgreementError as error:
         raise Problem(404, "not-found", "there is no such agreement of this practice") from error
     except RefusedError as error:
-        return error.detail[:1].upper() + error.detail[1:]
+        return error
     return None
+
+
+def sentence(refused: RefusedError) -> str:
+    return refused.detail[:1].upper() + refused.detail[1:]
 
 
 def back(agreement: str, done: str, version: int | None = None) -> RedirectResponse:

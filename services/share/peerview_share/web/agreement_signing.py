@@ -6,11 +6,14 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from peerview_common.problem import Problem
-from peerview_share.agreements.life import statuses
+from peerview_share.agreements import keys
+from peerview_share.agreements.acts import RefusedError
+from peerview_share.agreements.life import AgreementRecord, statuses
 from peerview_share.api.callers import ShareParts
 from peerview_share.service import Share
 from peerview_share.store import agreements as store
-from peerview_share.web.agreement_acts import attempt, back
+from peerview_share.web import key_proof
+from peerview_share.web.agreement_acts import attempt, back, sentence
 from peerview_share.web.agreement_pages import (
     may,
     may_admit,
@@ -51,11 +54,12 @@ def sign(
     actor = visitor.actor()
     version, shown = _which(fields)
     errors, kept = _confirmed(fields)
+    proof = key_proof.pasted(fields)
     if not errors:
-        refused = attempt(lambda: share.acts.sign(agreement, version, shown, actor))
+        refused = attempt(lambda: share.acts.sign(agreement, version, shown, actor, proof=proof))
         if refused is None:
             return back(agreement, "signed", version)
-        errors = {"terms_hash": refused}
+        errors = _refused(refused, proof, "terms_hash")
     return _sign_form(request, share, visitor, agreement, version, errors, kept)
 
 
@@ -85,11 +89,14 @@ def join(
     name = kept["party_name"] = fields.one("party_name")
     if not 1 <= len(name) <= 300:
         errors = {"party_name": "Enter the name of your practice"} | errors
+    proof = key_proof.pasted(fields)
     if not errors:
-        refused = attempt(lambda: share.acts.join(agreement, version, shown, actor, name=name))
+        refused = attempt(
+            lambda: share.acts.join(agreement, version, shown, actor, name=name, proof=proof)
+        )
         if refused is None:
             return back(agreement, "asked", version)
-        errors = {"terms_hash": refused}
+        errors = _refused(refused, proof, "terms_hash")
     return _join_form(request, share, visitor, agreement, shown, errors, kept)
 
 
@@ -101,7 +108,7 @@ def admit_page(
     visitor: Looking,
     practice: Annotated[str, Query(max_length=10)],
 ) -> Response:
-    return _admit_form(request, share, visitor, agreement, practice, {})
+    return _admit_form(request, share, visitor, agreement, practice, {}, {})
 
 
 @router.post("/{agreement}/admit")
@@ -114,13 +121,15 @@ def admit(
 ) -> Response:
     actor = visitor.actor()
     practice = fields.one("practice")
+    proof = key_proof.pasted(fields)
+    errors = {"confirmed": "Confirm it first"}
     if fields.one("confirmed") == "yes":
-        told = attempt(lambda: share.acts.admit(agreement, practice, actor))
-        if told is None:
+        refused = attempt(lambda: share.acts.admit(agreement, practice, actor, proof=proof))
+        if refused is None:
             return back(agreement, "agreed")
-    else:
-        told = "Confirm it first"
-    return _admit_form(request, share, visitor, agreement, practice, {"confirmed": told})
+        errors = _refused(refused, proof, "confirmed")
+    kept = {name: fields.one(name) for name in ("confirmed", key_proof.FIELD)}
+    return _admit_form(request, share, visitor, agreement, practice, errors, kept)
 
 
 def _which(fields: Fields) -> tuple[int, str]:
@@ -142,7 +151,22 @@ def _confirmed(fields: Fields) -> tuple[dict[str, str], dict[str, str]]:
         )
     if fields.one("confirmed") != "yes":
         errors["confirmed"] = "Confirm that you have read the terms and may sign for the practice"
-    return errors, {name: fields.one(name) for name in ("hash_start", "confirmed")}
+    return errors, {name: fields.one(name) for name in ("hash_start", "confirmed", key_proof.FIELD)}
+
+
+def _refused(refused: RefusedError, proof: str | None, field: str) -> dict[str, str]:
+    """Beside the signature if that is why, else beside ``field``."""
+    told = key_proof.told(refused, proof)
+    return {field: sentence(refused)} if told is None else {key_proof.FIELD: told}
+
+
+def _asked(
+    share: Share, visitor: Visitor, act: str, record: AgreementRecord
+) -> key_proof.Asked | None:
+    """The signature with the practice's key to these terms, if it has one."""
+    identity, version = record.key
+    message = keys.terms_message(act, visitor.own, identity, version, record.terms_hash)
+    return key_proof.asked(share, visitor, message)
 
 
 def _join_form(
@@ -173,6 +197,7 @@ def _join_form(
         person=visitor.name,
         characters=HASH_START,
         kept=kept,
+        asked=_asked(share, visitor, "join", record),
     )
 
 
@@ -183,10 +208,13 @@ def _admit_form(
     agreement: str,
     practice: str,
     errors: dict[str, str],
+    kept: dict[str, str],
 ) -> Response:
     for record, status in reversed(versions_of(share, visitor, agreement)):
         for asking in record.asking:
             if asking.ods == practice:
+                identity, version = record.key
+                message = keys.admission_message(visitor.own, identity, version, practice)
                 return page(
                     request,
                     share,
@@ -197,6 +225,8 @@ def _admit_form(
                     errors=errors,
                     asking=asking,
                     open=asking in may_admit(record, visitor),
+                    kept=kept,
+                    asked=key_proof.asked(share, visitor, message),
                 )
     raise Problem(404, "not-found", "nobody of that code asks to join")
 
@@ -223,4 +253,5 @@ def _sign_form(
         person=visitor.name,
         characters=HASH_START,
         kept=kept,
+        asked=_asked(share, visitor, "sign", record),
     )

@@ -31,8 +31,8 @@ CHOICES: Final[Mapping[str, Mapping[str, str]]] = {
     "own-mode": {name: terms.SEEN[name] for name in (*MODES, "prohibit")},
     "every": {"1": "every release", "3": "every third release"},
     "admission": {
-        "quorum": "The parties: so many per cent of them must agree",
-        "lead-practice": "A lead practice decides alone",
+        "quorum": "The parties decide",
+        "lead-practice": "One lead practice decides alone",
     },
     "pastData": {
         "remove": "are taken out of every view, also of earlier releases",
