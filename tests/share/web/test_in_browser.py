@@ -1,11 +1,16 @@
 """The pages in a real Chromium, without JavaScript of theirs: from a draft to a withdrawal."""
 
 import re
+import shlex
 import shutil
 
 import pytest
 from playwright.sync_api import expect
+from structlog.testing import capture_logs
+from typer.testing import CliRunner
 
+from peerview_tools import signing_key
+from peerview_tools.cli import app
 from peerview_tools.npm import NpmError
 from tests.share.serving import served
 from tests.share.support import document, live_value, patients
@@ -37,7 +42,8 @@ def open_page(browser, address):
     contexts = []
 
     def opened(practice, **options):
-        context = browser.new_context(base_url=address, java_script_enabled=False, **options)
+        chosen = {"java_script_enabled": False} | options
+        context = browser.new_context(base_url=address, **chosen)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)
@@ -110,6 +116,91 @@ def test_from_a_draft_to_a_withdrawal(world, open_page):
     first.goto("/")
     expect(first.get_by_text("no active sharing agreement")).to_be_visible()
     expect(first.get_by_role("table")).to_have_count(0)
+
+
+@pytest.mark.long
+def test_a_draft_of_many_clauses_is_signed_with_a_key(world, open_page, run_command, tmp_path):
+    file = tmp_path / "practice.pem"
+    public = signing_key.public(signing_key.make(file))
+    # axe is JavaScript; the pages themselves have none
+    first = open_page(A, java_script_enabled=True, bypass_csp=True)
+    first.goto("/agreements/new")
+    for label, text in (
+        ("Id", "north-learning"),
+        ("Title", "Learning together"),
+        ("Id of the network", "north"),
+        ("Code of party 2", B),
+        ("Name of party 2", "Limesbrook Surgery"),
+        ("Code of recipient 1", "N01"),
+        ("Name of recipient 1", "Network office"),
+        ("Smallest count", "about ten"),
+        ("Holds from", "2026-01-01"),
+    ):
+        first.get_by_label(text_label(label)).fill(text)
+    first.get_by_label("quality improvement").check()
+    first.locator("#item-dna").check()
+    first.get_by_label("stay in earlier releases").check()
+    first.get_by_role("button", name="More recipients").click()
+    expect(first).to_have_url(re.compile("#recipients$"))
+    expect(first.get_by_label("Code of recipient 10")).to_be_visible()
+    first.get_by_role("button", name="Check").last.click()
+    problems = first.get_by_role("alert").get_by_role("link")
+    expect(problems).to_have_count(2)
+    expect(problems.nth(0)).to_contain_text("“about ten” is not a whole number")
+    expect(problems.nth(1)).to_contain_text("Reciprocal: who shares nothing sees nothing: an")
+    problems.nth(0).click()
+    expect(first.locator("#minCount:target")).to_have_value("about ten")
+    assert _wrong(first) == []
+    first.get_by_label("Smallest count").fill("12")
+    first.get_by_label("Reciprocal").uncheck()
+    first.get_by_role("button", name="Check").last.click()
+    expect(first.get_by_role("status")).to_contain_text("Nothing is wrong with it")
+    assert _wrong(first) == []
+    first.get_by_role("button", name="Propose it").click()
+    headers = world.issuer.headers(A)
+    found = world.client.get("/v1/agreements/north-learning", headers=headers).json()["agreement"]
+    assert found["audiences"] == ["members", {"odsCode": "N01", "name": "Network office"}]
+    assert found["disclosureControl"]["minCount"] == 12
+    assert found["withdrawal"]["pastData"] == "retain"
+
+    run_command(A, "key", file, "--practice", A)
+    first.get_by_role("link", name="Read and sign").click()
+    expect(first.get_by_text(public)).to_be_visible()
+    first.get_by_label("first 8 characters").fill(first.locator("code.hash").first.inner_text()[:8])
+    first.get_by_label("I have read these terms").check()
+    first.get_by_label("The signature that it printed").fill("practice.pem")
+    first.get_by_role("button", name="Sign these terms").click()
+    expect(first.get_by_role("alert")).to_contain_text("This is no signature")
+    assert _wrong(first) == []
+    command = shlex.split(first.get_by_label("The command that signs it").input_value())
+    assert command[:4] == ["peerview", "agreement", "signature", "practice.pem"]
+    proof = run_command(A, "signature", file, *command[4:])
+    first.get_by_label("The signature that it printed").fill(proof)
+    first.get_by_role("button", name="Sign these terms").click()
+    expect(first.get_by_role("status")).to_contain_text("You have signed")
+    sign(open_page(B))
+    found = world.client.get("/v1/agreements/north-learning", headers=headers).json()
+    assert found["status"] == "active"
+    assert [x["publicKey"] for x in found["signatures"]] == [public, None]
+
+
+def text_label(label):
+    """Of a field that may be said to be optional."""
+    return re.compile(rf"^{label}( \(optional\))?$")
+
+
+@pytest.fixture
+def run_command(world, address):
+    """`peerview agreement` for a practice; returns what it printed."""
+
+    def run(practice, *arguments):
+        environment = {"PEERVIEW_SHARE": address, "PEERVIEW_TOKEN": world.issuer.bearer(practice)}
+        with capture_logs():
+            done = CliRunner().invoke(app, ["agreement", *map(str, arguments)], env=environment)
+        assert done.exit_code == 0, (done.output, done.exception)
+        return done.stdout
+
+    return run
 
 
 def test_suspended_and_resumed(world, open_page):
