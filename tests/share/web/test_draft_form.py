@@ -101,7 +101,9 @@ def test_the_page_sends_back_what_it_was_shown(world, found):
     answer = world.client.post("/v1/agreements", json=found, headers=world.issuer.headers(first))
     assert answer.status_code == 201, answer.text
     person, path = Person(world, first), f"/agreements/{found['id']}/edit"
-    sent = Form(person.get(path).text).sent
+    page = person.get(path)
+    assert page.status_code == 200, page.text
+    sent = Form(page.text).sent
     answer = person.client.post(path, data=sent | {"do": "propose"})
     assert answer.status_code == 422
     assert "this is the draft as it stands" in answer.text

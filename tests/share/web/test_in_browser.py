@@ -147,7 +147,7 @@ def test_a_draft_of_many_clauses_is_signed_with_a_key(world, open_page, run_comm
     problems = first.get_by_role("alert").get_by_role("link")
     expect(problems).to_have_count(2)
     expect(problems.nth(0)).to_contain_text("“about ten” is not a whole number")
-    expect(problems.nth(1)).to_contain_text("Reciprocal: who shares nothing sees nothing: an")
+    expect(problems.nth(1)).to_contain_text("Reciprocal: whoever is no practice of this agreement")
     problems.nth(0).click()
     expect(first.locator("#minCount:target")).to_have_value("about ten")
     assert _wrong(first) == []

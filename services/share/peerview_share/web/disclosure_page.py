@@ -14,7 +14,7 @@ from peerview_share.api.callers import ShareParts
 from peerview_share.api.disclosures import as_csv, entries
 from peerview_share.service import Share
 from peerview_share.store import audit
-from peerview_share.web import terms
+from peerview_share.web.clause_words import SEEN
 from peerview_share.web.rendering import html
 from peerview_share.web.routes import PageRoute
 from peerview_share.web.visitor import Looking, names
@@ -138,7 +138,7 @@ def _row(item: dict[str, Any], known: dict[str, str], share: Share) -> dict[str,
         "version": item["agreement_version"],
         "seen": "told only that it is not shared"
         if item["level"] == "none"
-        else f"seen {terms.SEEN[item['level']]}",
+        else f"seen {SEEN[item['level']]}",
         "level": item["level"],
         "indicators": [
             (share.catalogue[name].title if name in share.catalogue else name, clause)

@@ -30,13 +30,21 @@ LABELS: Final = {one.field: one.label for one in ONE_FIELD} | {
     "prohibitedUses": "Prohibited uses",
     "items": "Indicators",
     "audiences": "Who may see",
-    "reciprocal": "Reciprocal: who shares nothing sees nothing",
+    "reciprocal": "Reciprocal",
     "contacts": "Contacts",
     "admission": "Who lets new practices in",
     "admission-practice": "Code of the lead practice",
     "admission-percent": "Per cent of the parties that must agree",
 }
 _OWN_MODE: Final = "mode-"
+_IN_A_FORM: Final = {
+    "peerIdentification.reciprocal": (
+        "whoever is no practice of this agreement shares nothing, so it would see nothing; take "
+        "the tick away here, or let the member practices alone see"
+    ),
+    "admission": "choose who decides",
+}
+"""Faults that are otherwise told in the words of the document."""
 
 
 @dataclass(slots=True)
@@ -52,8 +60,8 @@ class Reading:
     def placed(self, faults: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
         """``{field: what is wrong}``; under "" what belongs to no field of the form."""
         found: dict[str, list[str]] = {}
-        for clause, why in faults:
-            where = self._field(clause)
+        for clause, fault in faults:
+            where, why = self._field(clause), _IN_A_FORM.get(clause, fault)
             told = f"{self.labels.get(where, clause)}: {why}" if where or clause else why
             if told not in found.setdefault(where, []):
                 found[where].append(told)

@@ -48,7 +48,7 @@ PARTIES: Final = Table(
         _CODE,
         _NAME,
         Column("role", "role", "Role", Kind.CHOICE, "controller"),
-        Column("signatory", "signatory", "Signatory"),
+        Column("signatory", "signatory", "Who will sign"),
     ),
     500,
 )

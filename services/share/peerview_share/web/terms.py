@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from peerview_common.catalogue import IndicatorInfo
+from peerview_share.web.clause_words import PHRASES, SEEN, VALUES
 
 TITLES: Final = {
     "id": "Id",
@@ -34,14 +35,6 @@ TITLES: Final = {
     "admission": "Admission of new parties",
     "supersedes": "Supersedes version",
 }
-SEEN: Final = {
-    "named": "by name",
-    "anonymous": "anonymously, counted in bands",
-    "distribution": "as part of a distribution only",
-    "none": "not at all",
-    "prohibit": "not at all, under no agreement",
-}
-"""How a level of peer identification is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +65,16 @@ def clauses(text: Mapping[str, Any], catalogue: Mapping[str, IndicatorInfo]) -> 
             lines = tuple(_items(value, text["peerIdentification"], catalogue))
         elif key == "peerIdentification":
             lines = tuple(_identification(value))
+        elif key == "audiences":
+            lines = tuple(_audience(audience) for audience in value)
+        elif isinstance(value, Mapping):
+            lines = tuple(_phrase(f"{key}.{name}", name, inner) for name, inner in value.items())
+        elif isinstance(value, list):
+            words = VALUES.get(key, {})
+            lines = tuple(words.get(x, x) if isinstance(x, str) else _line(x) for x in value)
         else:
-            lines = tuple(_said(value))
-        found.append(Clause(key, TITLES.get(key, key), lines))
+            lines = (VALUES.get(key, {}).get(value, _word(value)),)
+        found.append(Clause(key, TITLES.get(key, key), lines or ("none",)))
     return found
 
 
@@ -98,9 +98,11 @@ def _items(
         name = item["indicatorId"]
         title = catalogue[name].title if name in catalogue else name
         mode = identification["perIndicator"].get(name, identification["mode"])
-        more = {key: value for key, value in item.items() if key != "indicatorId"}
-        versions = "".join(f"; {_spaced(key)}: {value}" for key, value in more.items())
-        yield f"{title} ({name}): seen {SEEN.get(mode, mode)}{versions}"
+        more = {k: v for k, v in item.items() if k not in ("indicatorId", "versionRange")}
+        rest = "".join(f"; {_spaced(key)}: {value}" for key, value in more.items())
+        versions = item.get("versionRange", "*")
+        which = "" if versions == "*" else f"; versions {versions} of its definition alone"
+        yield f"{title} ({name}): seen {SEEN.get(mode, mode)}{which}{rest}"
 
 
 def _identification(value: Mapping[str, Any]) -> Iterator[str]:
@@ -115,7 +117,28 @@ def _identification(value: Mapping[str, Any]) -> Iterator[str]:
     )
     for key, rest in value.items():
         if key not in ("mode", "perIndicator", "reciprocal"):
-            yield f"{_spaced(key)}: {_word(rest)}"
+            yield _phrase(f"peerIdentification.{key}", key, rest)
+
+
+def _audience(audience: Any) -> str:
+    if isinstance(audience, Mapping) and audience.keys() == {"odsCode", "name"}:
+        return f"{audience['name']} ({audience['odsCode']}), a recipient that shares nothing"
+    if isinstance(audience, str):
+        return VALUES["audiences"].get(audience, audience)
+    return _line(audience)
+
+
+def _phrase(clause: str, name: str, value: Any) -> str:
+    """One clause of a group; of a name that is not known here, the name and the value."""
+    if isinstance(value, Mapping | list):
+        return f"{_spaced(name)}: {_line(value)}"
+    told = VALUES.get(clause, {}).get(value, _word(value))
+    phrase = PHRASES.get(clause)
+    return f"{_spaced(name)}: {told}" if phrase is None else phrase.format(told)
+
+
+def _line(value: Any) -> str:
+    return "; ".join(_said(value))
 
 
 def _said(value: Any) -> Iterator[str]:
