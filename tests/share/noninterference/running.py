@@ -293,8 +293,9 @@ def _requests(principal, graph, epoch):
         signature = {"version": 9, "termsHash": "0" * 64}
         posts += [("POST", f"/v1/agreements/{identity}/sign", signature)]
     identity = graph.documents[0]["id"]
-    paths += [f"/v1/agreements/{identity}/odrl", f"/agreements/{identity}"]
-    # the preview of what each viewer would see of one's own depends on whom else that viewer sees
-    if graph.kind != "agreement":
-        paths += [f"/agreements/{identity}/preview"]
+    paths += [
+        f"/v1/agreements/{identity}/odrl",
+        f"/agreements/{identity}",
+        f"/agreements/{identity}/preview",
+    ]
     return [*(("GET", path, None) for path in paths), *posts]

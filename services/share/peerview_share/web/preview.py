@@ -82,8 +82,13 @@ def viewers(
     now: int,
 ) -> list[Viewer]:
     """Every other party and audience, with the practice's indicators as each would see them in
-    this network: by this agreement, and by the others that are in force."""
-    others = [each for each in records if each.document.id != record.document.id]
+    this network: by this agreement, and by the others of the practice that are in force."""
+    others = [
+        each
+        for each in records
+        if each.document.id != record.document.id
+        and any(party.ods == own for party in (*each.parties, *each.audience))
+    ]
     index = compile_index([*others, in_force(record, now)], now)
     network = record.document.network.id
     listed = [info for info in catalogue.values() if info.id in record.document.indicators]
@@ -147,23 +152,29 @@ def at_each_level(
 
 
 def _how(seen: Sight, grant: Grant | None, info: IndicatorInfo, own: str) -> str:
-    """A figure of several is made of 10 at least, without those whom the viewer sees by name."""
+    """Counted by the practice's own agreements in this network alone. Whom else the viewer sees, by
+    name in other networks and so not here, or under agreements of others, is not its business."""
     if grant is None:
         return "not at all"
     if grant.level is Level.NAMED:
         return "by name"
-    level = seen.level(info.id)
-    contributors = seen.contributors(info.id, level)
-    if own not in contributors:
+    if own in seen.named_elsewhere.get(info.id, frozenset()):
         return "not here: the viewer sees your practice by name in another network"
-    if len(contributors) < MIN_CONTRIBUTORS:
+    may = seen.unnamed(info.id)
+    in_bands = sum(each.level is Level.ANONYMOUS for each in may.values())
+    if len(may) < MIN_CONTRIBUTORS:
         return (
-            f"not at all: {len(contributors)} practices would contribute, and a figure of several "
-            f"needs {MIN_CONTRIBUTORS}"
+            f"not at all: {len(may)} practices may contribute, and a figure of several needs "
+            f"{MIN_CONTRIBUTORS}"
         )
-    if level is Level.ANONYMOUS:
-        return f"as one of {len(contributors)} practices, counted in bands"
-    return f"as one of {len(contributors)} practices behind a median"
+    if in_bands < MIN_CONTRIBUTORS:
+        return f"as one of about {len(may)} practices behind a median"
+    if grant.level is Level.ANONYMOUS:
+        return f"as one of about {in_bands} practices, counted in bands"
+    return (
+        f"not at all, or as one of about {len(may)} practices behind a median: "
+        f"{in_bands} others allow bands"
+    )
 
 
 def _shown(
