@@ -59,23 +59,23 @@ PHRASES: Final[Mapping[str, str]] = {
     "lawfulBasis.art6": "UK GDPR, Article 6: {}",
     "lawfulBasis.art9": "UK GDPR, Article 9, for health data: {}",
     "lawfulBasis.dpa2018Sched1": "Data Protection Act 2018, Schedule 1: {}",
-    "peerIdentification.minPeers": (
-        "An indicator is shown once so many other practices share it: {}"
-    ),
+    "peerIdentification.minPeers": "An indicator is shown once {} other practices share it",
     "epochs.every": "Peers see {}",
-    "epochs.lagDays": "Days that a release rests before peers see it, at least: {}",
+    "epochs.lagDays": "A release rests at least {} days before peers see it",
     "disclosureControl.minChange": (
-        "A figure is renewed only when so many patients have changed: {}"
+        "A figure is renewed only when at least {} patients have changed"
     ),
-    "disclosureControl.minPatients": "A figure rests on so many patients, at least: {}",
-    "disclosureControl.minDenominator": "A figure of a smaller denominator is not shown: {}",
-    "disclosureControl.minCount": "A smaller count, other than 0, is not shown: {}",
-    "disclosureControl.extremesFrom": "0% and 100% are shown from this denominator on: {}",
+    "disclosureControl.minPatients": "A figure rests on at least {} patients",
+    "disclosureControl.minDenominator": "A figure of a denominator under {} is not shown",
+    "disclosureControl.minCount": "A count under {}, other than 0, is not shown",
+    "disclosureControl.extremesFrom": "0% and 100% are shown from a denominator of {} on",
     "disclosureControl.roundingBase": "Counts are rounded to a multiple of {}",
-    "withdrawal.noticeDays": ("It takes effect at once. Days within which the others are told: {}"),
+    "withdrawal.noticeDays": (
+        "It takes effect at once, and the others are told of it within {} days"
+    ),
     "withdrawal.pastData": "Earlier figures of a practice that has left {}",
     "admission.by": "{}",
-    "admission.percent": "Per cent of them that must agree: {}",
-    "admission.practice": "The lead practice: {}",
+    "admission.percent": "{} per cent of them must agree",
+    "admission.practice": "It is {}",
 }
 """``{clause: sentence}`` around a value."""
