@@ -73,6 +73,11 @@ def iso_millis(value: int) -> str:
     return from_millis(value).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def iso_or_none(value: int | None) -> str | None:
+    """The same of a moment that may not have come."""
+    return None if value is None else iso_millis(value)
+
+
 def day_of_millis(value: int) -> Day:
     """The local day in Europe/London on which a moment falls."""
     return day_of(from_millis(value).astimezone(LONDON).date())

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from peerview_common.days import iso_millis
+from peerview_common.days import iso_millis, iso_or_none
 from peerview_common.problem import Problem
 from peerview_share.agreements.acts import RefusedError, UnknownAgreementError
 from peerview_share.agreements.checking import FaultyDocumentError, parse
@@ -308,7 +308,7 @@ def _one(
                 "odsCode": asking.ods,
                 "name": asking.name,
                 "role": asking.role.value,
-                "askedAt": _iso(asking.asked_at),
+                "askedAt": iso_or_none(asking.asked_at),
                 "agreed": list(asking.agreed),
             }
             for asking in record.asking
@@ -329,14 +329,10 @@ def _party(record: AgreementRecord, party: PartyRecord) -> dict[str, Any]:
         "odsCode": party.ods,
         "name": party.name,
         "role": party.role.value,
-        "signedAt": _iso(party.signed_at),
-        "joinedAt": _iso(party.joined_at),
-        "suspendedAt": _iso(party.suspended_at),
-        "withdrawnAt": _iso(party.withdrawn_at),
+        "signedAt": iso_or_none(party.signed_at),
+        "joinedAt": iso_or_none(party.joined_at),
+        "suspendedAt": iso_or_none(party.suspended_at),
+        "withdrawnAt": iso_or_none(party.withdrawn_at),
         "succeeded": party.succeeded,
-        "othersToldBy": _iso(record.told_by(party)),
+        "othersToldBy": iso_or_none(record.told_by(party)),
     }
-
-
-def _iso(moment: int | None) -> str | None:
-    return None if moment is None else iso_millis(moment)

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from peerview_common.auth import AuthError, Principal
-from peerview_common.days import day_text, iso_millis
+from peerview_common.days import day_text, iso_millis, iso_or_none
 from peerview_common.problem import Problem
 from peerview_share.api.callers import READ, SIGNATORY, Caller, ShareParts
 from peerview_share.disclosure.cell import Cell
@@ -123,9 +123,9 @@ def _epoch(epoch: Epoch) -> dict[str, Any]:
         "number": epoch.number,
         "state": "published" if epoch.published_at else state,
         "as_of": day_text(epoch.day),
-        "closed": _instant(epoch.closed_at),
-        "publishes": _instant(epoch.publish_at),
-        "published": _instant(epoch.published_at),
+        "closed": iso_or_none(epoch.closed_at),
+        "publishes": iso_or_none(epoch.publish_at),
+        "published": iso_or_none(epoch.published_at),
     }
 
 
@@ -164,7 +164,3 @@ def _shown(cell: Cell) -> dict[str, Any]:
 
 def _hold(item: Hold) -> dict[str, Any]:
     return {"kind": item.kind, "at": iso_millis(item.at), "by": item.by, "note": item.note}
-
-
-def _instant(millis: int | None) -> str | None:
-    return None if millis is None else iso_millis(millis)

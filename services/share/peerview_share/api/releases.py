@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from peerview_common.auth import AuthError, Principal
-from peerview_common.days import day_text, iso_millis
+from peerview_common.days import day_text, iso_millis, iso_or_none
 from peerview_common.ids import OdsText
 from peerview_common.problem import Problem
 from peerview_share.api.callers import OPERATE, SIGNATORY, Caller, ShareParts
@@ -96,7 +96,7 @@ def _plain(epoch: Epoch) -> dict[str, Any]:
         "number": epoch.number,
         "as_of": day_text(epoch.day),
         "cut": iso_millis(epoch.opened_at),
-        "closed": None if epoch.closed_at is None else iso_millis(epoch.closed_at),
-        "publishes": None if epoch.publish_at is None else iso_millis(epoch.publish_at),
-        "published": None if epoch.published_at is None else iso_millis(epoch.published_at),
+        "closed": iso_or_none(epoch.closed_at),
+        "publishes": iso_or_none(epoch.publish_at),
+        "published": iso_or_none(epoch.published_at),
     }
