@@ -111,6 +111,18 @@ def test_the_page_sends_back_what_it_was_shown(world, found):
     assert answer.status_code == 303, answer.text
 
 
+def test_as_many_parties_as_there_may_be_fit_into_the_form(world):
+    text = document(*(f"A{n:05}" for n in range(500)))
+    assert world.client.post(
+        "/v1/agreements", json=text, headers=world.issuer.headers("A00000")
+    ).is_success
+    person, path = Person(world, "A00000"), "/agreements/north-learning/edit"
+    sent = Form(person.get(path).text).sent
+    assert len(sent) > 2000
+    answer = person.client.post(path, data=sent | {"do": "propose"})
+    assert "this is the draft as it stands" in answer.text
+
+
 def test_a_new_form_stands_at_the_defaults():
     start = {"parties": [{"odsCode": A, "name": "x"}], "peerIdentification": {"mode": "named"}}
     fields = draft_form.fields_of(start)
