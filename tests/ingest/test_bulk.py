@@ -66,8 +66,9 @@ async def test_a_group_ends_by_its_lines_or_by_its_bytes() -> None:
     short = await cut(b"{}\n" * (2 * most + 3), [])
     assert [len(group.lines) for group in short] == [most, most, 3]
     assert [group.after for group in short] == [most + 1, 2 * most + 1, 2 * most + 4]
-    long = await cut((b"x" * 300_000 + b"\n") * 20, [], longest=10**6)
-    assert [len(group.lines) for group in long] == [7, 7, 6]
+    third = b"x" * (bulk_lines.GROUP_BYTES // 3) + b"\n"
+    long = await cut(third * 8, [], longest=10**6)
+    assert [len(group.lines) for group in long] == [3, 3, 2]
 
 
 async def test_a_line_that_is_too_long_is_refused_and_the_others_are_taken(

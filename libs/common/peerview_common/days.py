@@ -39,7 +39,7 @@ def day_text(day: int) -> str:
     return date_of(day).isoformat()
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _midnight_utc(day: int) -> datetime:
     local = datetime.combine(date_of(day), datetime.min.time(), tzinfo=LONDON)
     return local.astimezone(UTC)

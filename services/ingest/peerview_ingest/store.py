@@ -10,11 +10,8 @@ import hashlib
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import (
     Connection,
     Engine,
@@ -57,17 +54,6 @@ HOLDER: Final = struct.Struct(">16sI")
 T = TypeVar("T")
 
 
-def migrate(engine: Engine) -> None:
-    """Bring the database to the newest form; several services may start at once."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(722001)"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-
-
 def make_engine(url: str) -> Engine:
     if make_url(url).get_backend_name() == "sqlite":
         wait = float(str(make_url(url).query.get("timeout", SQLITE_WAIT_S)))
@@ -92,14 +78,20 @@ def make_engine(url: str) -> Engine:
 
 
 class Store:
-    """Opens a ``Turn`` for each submission. Thread-safe."""
+    """Opens a ``Turn`` for each submission. Thread-safe.
 
-    def __init__(self, url: str) -> None:
+    Brings the database to its newest form first, unless somebody did (``migrated``)."""
+
+    def __init__(self, url: str, *, migrated: bool = False) -> None:
         self.engine = make_engine(url)
         self._single_writer = (
             threading.Lock() if self.engine.dialect.name == "sqlite" else contextlib.nullcontext()
         )
-        migrate(self.engine)
+        if not migrated:
+            # loaded only where it is used: it takes 11 MB
+            from peerview_ingest.migrating import migrate
+
+            migrate(self.engine)
 
     def close(self) -> None:
         self.engine.dispose()

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
-GROUP_BYTES: Final = 2_000_000
-GROUP_LINES: Final = 2_500
+GROUP_BYTES: Final = 600_000
+GROUP_LINES: Final = 750
 """A group ends with whichever comes first; it is read, sent and committed as one."""
 PIECE: Final = 65_536
 """Bytes looked at together: a million lines of one byte must not be a million objects at once."""

@@ -73,14 +73,14 @@ def _instant(value: str) -> timedelta | None:
         return None
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=8_192)
 def _hour(hours: int) -> tuple[int, int]:
     """The local day and what has elapsed of it when an hour since 1970 (UTC) begins: whole hours,
     so that no day begins within one."""
     return london(from_millis(hours * 3_600_000))
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _parse_day(value: str) -> Moment:
     when, approximate = _parse(value)
     assert not isinstance(when, datetime)  # noqa: S101 - too short for a time
