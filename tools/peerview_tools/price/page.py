@@ -38,12 +38,14 @@ def page(
             "joiners and withdrawals, retractions."
         ),
         "## How fresh",
-        "Cells that moved, of the cells of all eight patient-level indicators at each epoch but the"
-        "\nfirst:",
+        _text(
+            "Cells that moved, of the cells of all eight patient-level indicators at each epoch "
+            "but the first, with the standard error over practices:"
+        ),
         _table(
             ["patients", *CADENCES],
             (
-                [f"{size:,}", *(_moved(outcome, size, how) for how in CADENCES)]
+                [f"{size:,}", *(_with_error(outcome, size, how) for how in CADENCES)]
                 for size in plan.sizes
             ),
         ),
@@ -137,6 +139,10 @@ def _without(named: list[Row], size: int) -> str:
 
 def _moved(outcome: Outcome, size: int, cadence: str, indicator: str | None = None) -> str:
     return f"{100 * outcome.share(size, cadence, indicator):.0f}%"
+
+
+def _with_error(outcome: Outcome, size: int, cadence: str) -> str:
+    return f"{_moved(outcome, size, cadence)} ± {100 * outcome.error(size, cadence):.1f}"
 
 
 def _cadences(outcome: Outcome, size: int, indicator: str | None = None) -> str:

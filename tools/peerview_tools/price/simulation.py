@@ -1,9 +1,11 @@
 """Practices, networks, 36 monthly cuts through the product's gate and rules; then the attack."""
 
+import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from statistics import mean, stdev
 from typing import Final
 
 from peerview_share.attack.cells import CellAttack
@@ -50,9 +52,11 @@ class Outcome:
     changes: int = 0
     practices: int = 0
     patients: int = 0
-    fresh: dict[tuple[int, str, str], list[bool]] = field(default_factory=lambda: defaultdict(list))
-    """``{(size, cadence, indicator): did the cell move}``, from the second epoch on: the first
-    release of a cell is always fresh."""
+    fresh: dict[tuple[int, str, str], list[list[bool]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """``{(size, cadence, indicator): did the cell move, of each practice}``, from the second epoch
+    on: the first release of a cell is always fresh."""
     attacks: dict[str, CellAttack] = field(default_factory=dict)
 
     members: dict[str, Membership] = field(default_factory=dict)
@@ -69,13 +73,23 @@ class Outcome:
 
     def share(self, size: int, cadence: str, indicator: str | None = None) -> float:
         """Share of cells that were fresh, of all indicators or one."""
-        found = [
-            moved
-            for (of, how, name), moves in self.fresh.items()
+        return mean(self._shares(size, cadence, indicator))
+
+    def error(self, size: int, cadence: str) -> float:
+        """The standard error of ``share`` over practices."""
+        shares = self._shares(size, cadence, None)
+        return stdev(shares) / math.sqrt(len(shares))
+
+    def _shares(self, size: int, cadence: str, indicator: str | None) -> list[float]:
+        """Of each practice; all have as many cells."""
+        series = [
+            of_each
+            for (of, how, name), of_each in self.fresh.items()
             if (of, how) == (size, cadence) and indicator in (None, name)
-            for moved in moves
         ]
-        return sum(found) / len(found)
+        return [
+            mean(moved for one in of_one for moved in one) for of_one in zip(*series, strict=True)
+        ]
 
     def finds(self, variant: str) -> int:
         return sum(len(attack.finds) for attack in self.attacks[variant].tried()[:1])
@@ -123,7 +137,7 @@ def _practice(outcome: Outcome, code: str, size: int, rng: random.Random) -> Non
         outcome.attacks[name].run(_logs(series, member), lambda: None)
     for cadence, series in {"monthly": monthly[PRODUCT], **slower}.items():
         for indicator, found in series.items():
-            outcome.fresh[size, cadence, indicator] += found.fresh[1:]
+            outcome.fresh[size, cadence, indicator].append(found.fresh[1:])
 
 
 def _cut(variant: Variant, series: Series, state: Columns, month: int) -> None:
