@@ -7,7 +7,7 @@ from peerview_share.attack.finding import Tried
 from peerview_share.attack.linkage import LIMIT
 from peerview_tools.price.naming import MODES, SIZES, Row, over_all
 from peerview_tools.price.networks import NETWORKS
-from peerview_tools.price.simulation import CADENCES, INDICATORS, PRODUCT, Outcome
+from peerview_tools.price.simulation import CADENCES, INDICATORS, PRODUCT, Outcome, Share
 
 
 def page(
@@ -43,11 +43,20 @@ def page(
             "but the first, with the standard error over practices:"
         ),
         _table(
-            ["patients", *CADENCES],
+            ["patients", *CADENCES, "every third monthly"],
             (
-                [f"{size:,}", *(_with_error(outcome, size, how) for how in CADENCES)]
+                [
+                    f"{size:,}",
+                    *(_with_error(outcome.share(size, how)) for how in CADENCES),
+                    _with_error(outcome.every_third(size)),
+                ]
                 for size in plan.sizes
             ),
+        ),
+        _text(
+            "Quarterly: practices release four times a year. Every third monthly: they release "
+            "every month, for some network, and another network shows every third release; a cell "
+            "is fresh there if it moved since that network showed it last."
         ),
         f"By indicator, {' / '.join(CADENCES)}:",
         _table(
@@ -138,11 +147,11 @@ def _without(named: list[Row], size: int) -> str:
 
 
 def _moved(outcome: Outcome, size: int, cadence: str, indicator: str | None = None) -> str:
-    return f"{100 * outcome.share(size, cadence, indicator):.0f}%"
+    return f"{100 * outcome.share(size, cadence, indicator).value:.0f}%"
 
 
-def _with_error(outcome: Outcome, size: int, cadence: str) -> str:
-    return f"{_moved(outcome, size, cadence)} ± {100 * outcome.error(size, cadence):.1f}"
+def _with_error(share: Share) -> str:
+    return f"{100 * share.value:.0f}% ± {100 * share.error:.1f}"
 
 
 def _cadences(outcome: Outcome, size: int, indicator: str | None = None) -> str:

@@ -3,10 +3,10 @@
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from statistics import mean, stdev
-from typing import Final
+from typing import Final, NamedTuple
 
 from peerview_share.attack.cells import CellAttack
 from peerview_share.attack.finding import Tried
@@ -46,6 +46,18 @@ class Plan:
     variants: tuple[str, ...] = tuple(VARIANTS)
 
 
+class Share(NamedTuple):
+    value: float
+    error: float
+    """The standard error over practices."""
+
+
+def _share(moves: Iterable[list[bool]]) -> Share:
+    """``moves`` of each practice; all have as many."""
+    shares = [mean(found) for found in moves]
+    return Share(mean(shares), stdev(shares) / math.sqrt(len(shares)) if shares[1:] else math.nan)
+
+
 @dataclass(slots=True)
 class Outcome:
     plan: Plan
@@ -71,25 +83,32 @@ class Outcome:
         figures = derived(self.members, self.shown, INDICATORS, plan.months)
         return over_derived(figures, self.attacks[PRODUCT].between)
 
-    def share(self, size: int, cadence: str, indicator: str | None = None) -> float:
+    def share(self, size: int, cadence: str, indicator: str | None = None) -> Share:
         """Share of cells that were fresh, of all indicators or one."""
-        return mean(self._shares(size, cadence, indicator))
+        return _share(self._moves(size, cadence, indicator))
 
-    def error(self, size: int, cadence: str) -> float:
-        """The standard error of ``share`` over practices."""
-        shares = self._shares(size, cadence, None)
-        return stdev(shares) / math.sqrt(len(shares))
+    def every_third(self, size: int) -> Share:
+        """The same in a network that shows every third of monthly releases: cells that moved since
+        it showed them last."""
+        return _share(
+            [any(cells[n : n + 3]) for cells in series for n in range(0, len(cells) - 2, 3)]
+            for series in self._series(size, "monthly", None)
+        )
 
-    def _shares(self, size: int, cadence: str, indicator: str | None) -> list[float]:
-        """Of each practice; all have as many cells."""
+    def _moves(self, size: int, cadence: str, indicator: str | None) -> Iterator[list[bool]]:
+        for series in self._series(size, cadence, indicator):
+            yield [moved for cells in series for moved in cells]
+
+    def _series(
+        self, size: int, cadence: str, indicator: str | None
+    ) -> Iterator[tuple[list[bool], ...]]:
+        """Of each practice, one an indicator."""
         series = [
             of_each
             for (of, how, name), of_each in self.fresh.items()
             if (of, how) == (size, cadence) and indicator in (None, name)
         ]
-        return [
-            mean(moved for one in of_one for moved in one) for of_one in zip(*series, strict=True)
-        ]
+        return zip(*series, strict=True)
 
     def finds(self, variant: str) -> int:
         return sum(len(attack.finds) for attack in self.attacks[variant].tried()[:1])
