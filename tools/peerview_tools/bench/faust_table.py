@@ -27,6 +27,7 @@ def changelog(place: Topics) -> str:
 
 def run(around: Surroundings, size: Size) -> Found:
     shapes, times = streams(size)
+    times = min(times, 3)  # a third as fast: it need not be told apart so finely
     ratios, told = [], []
     for stream in shapes:
         side = Side("Faust table", start, changelog)
