@@ -164,6 +164,18 @@ def test_who_withdrew_does_not_come_back(world):
     assert problem(world.act(NAME, D, "withdraw")) == (409, "not-admitted")
 
 
+def test_a_party_of_the_next_version_gets_out_though_it_once_asked_to_join_the_last(world):
+    terms = world.agree(document(A, B))["termsHash"]
+    ask(world, D, terms)
+    second = document(A, B, D, version=2, supersedes=1)
+    new = call(world, "POST", "/agreements", A, second).json()["termsHash"]
+    for code in (A, B, D):
+        sign(world, code, new, version=2)
+    assert world.act(NAME, D, "withdraw").status_code == 200
+    assert [p["odsCode"] for p in read(world, A)["parties"] if p["withdrawnAt"]] == [D]
+    assert read(world, A, version=1)["asking"] == []
+
+
 def test_whoever_joins_meanwhile_signs_the_draft_of_the_next_version_too(world):
     terms = world.agree(document(A, B))["termsHash"]
     second = document(A, B, version=2, supersedes=1, title="Again")

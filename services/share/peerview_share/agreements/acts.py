@@ -179,7 +179,9 @@ class Acts:
     def withdraw(self, agreement: str, actor: Actor) -> None:
         """Final for this practice, in every version."""
         with self._turn(agreement, actor) as turn:
-            if any(who.ods == actor.ods for r in turn.versions for who in r.asking):
+            asks = any(who.ods == actor.ods for r in turn.versions for who in r.asking)
+            # whoever asked to join one version may be a party of the next
+            if asks and not any(_is_there(r, actor.ods) for r in turn.versions):
                 raise RefusedError(
                     "not-admitted", f"{actor.ods} only asks to join: nobody sees anything of it"
                 )
@@ -314,6 +316,11 @@ def _must_take_part(document: Agreement, actor: Actor) -> None:
         raise RefusedError(
             "not-a-party", "parties: the practice that proposes it is not among them"
         )
+
+
+def _is_there(record: AgreementRecord, ods: str) -> bool:
+    found = record.participant(ods)
+    return found is not None and found.withdrawn_at is None
 
 
 def _present(record: AgreementRecord, party: PartyRecord) -> None:
