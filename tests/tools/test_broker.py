@@ -1,11 +1,13 @@
 """The broker that demo, bench and tests run on, by the means this machine has."""
 
 import os
+import socket
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -20,8 +22,9 @@ from kafka.admin import (
     ResourceType,
 )
 
+from peerview_tools import jvm_broker
 from peerview_tools.broker import BrokerUnavailableError, GivenBroker, JvmBroker, chosen_kind
-from peerview_tools.jvm_broker import free_port
+from peerview_tools.jvm_broker import HOST, free_port
 from peerview_tools.kafka_jars import POM
 from peerview_tools.kafka_settings import KAFKA_IMAGE, KAFKA_VERSION, as_container_environment
 from tests.support.brokers import TestBroker
@@ -172,6 +175,18 @@ def runs(pid: int) -> bool:
 def test_a_broker_that_cannot_start_says_why() -> None:
     with pytest.raises(BrokerUnavailableError, match="Unable to parse nonsense"):
         JvmBroker(properties={"advertised.listeners": "nonsense"})
+
+
+@pytest.mark.broker
+def test_a_broker_whose_port_was_just_taken_looks_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server((HOST, 0)) as somebody:
+        ports = chain([somebody.getsockname()[1]], iter(jvm_broker.free_port, None))
+        monkeypatch.setattr(jvm_broker, "free_port", lambda: next(ports))
+        with JvmBroker() as broker:
+            assert broker.pid is not None
+            assert "Address already in use" in broker.log_file.read_text()
 
 
 @pytest.mark.broker

@@ -38,6 +38,10 @@ esac
 """
 
 
+_TAKEN: Final = "Address already in use"
+_random: Final = random.SystemRandom()
+
+
 def free_port() -> int:
     """A port nobody listens on, below the range the system gives to outgoing connections.
 
@@ -45,7 +49,8 @@ def free_port() -> int:
     port, connect to itself, and keep the broker from coming back.
     """
     for _ in range(1000):
-        port = random.randint(20000, 32000)  # noqa: S311
+        # not by a generator that tests seed: two of them would look at the same ports
+        port = _random.randint(20000, 32000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
             return port
@@ -89,17 +94,23 @@ class JvmBroker:
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="peerview-kafka-"))
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.log_file = self.data_dir / "broker.log"
-        self._controller_port = free_port()
-        self.bootstrap = f"{HOST}:{port or free_port()}"
-        self.login_bootstrap = f"{HOST}:{free_port()}" if users else None
         self._cluster = new_cluster_id()
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
         self.startup_seconds = 0.0
         try:
-            self._configure(properties or {})
-            self._format(users or {})
-            self.start()
+            for last in (False, False, True):
+                self._choose_ports(port, login=bool(users))
+                self._configure(properties or {})
+                self._format(users or {})
+                try:
+                    self.start()
+                    break
+                except BrokerUnavailableError as error:
+                    # somebody took the port between our looking and our listening
+                    if last or port is not None or _TAKEN not in str(error):
+                        raise
+                    self._end(signal.SIGKILL)
         except BaseException:
             self.stop()
             raise
@@ -185,6 +196,11 @@ class JvmBroker:
         if self._process is None:
             raise RuntimeError("the broker does not run")
         return self._process
+
+    def _choose_ports(self, port: int | None, *, login: bool) -> None:
+        self._controller_port = free_port()
+        self.bootstrap = f"{HOST}:{port or free_port()}"
+        self.login_bootstrap = f"{HOST}:{free_port()}" if login else None
 
     def _configure(self, properties: Mapping[str, str]) -> None:
         clients = f"PLAINTEXT://{self.bootstrap}"
