@@ -1,6 +1,7 @@
 """No forged token lets anybody in, and nothing of it is repeated or logged."""
 
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 
 from peerview_common import codes, logs
 from peerview_common.auth import TokenVerifier
@@ -73,9 +75,15 @@ async def edge(tmp_path: Path, ring: Keyring) -> AsyncIterator[Edge]:
 @pytest.fixture
 def written(capfd: pytest.CaptureFixture[str]) -> Iterator[Any]:
     """Everything that the service writes, at the level that says most."""
+    root, configured = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
     logs.configure(IngestSettings(log_level="debug"), "ingest")
     yield lambda: "".join(capfd.readouterr())
-    logs.configure(IngestSettings(), "ingest")
+    # other tests would go on writing to a stream that is closed by then
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**configured)
+    structlog.contextvars.clear_contextvars()
 
 
 def test_there_are_enough_of_them(table: list[Forgery]) -> None:
