@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+import os
 import subprocess
 import sys
 
@@ -52,10 +53,13 @@ class MigrationError(RuntimeError):
     """The database could not be brought to its newest form; the reason is on the error stream."""
 
 
-def _migrate() -> None:
-    """By a process of its own, with the same settings: what it loads takes 11 MB, which would stay
-    here for good."""
-    done = subprocess.run([sys.executable, "-m", "peerview_ingest.migrating"], check=False)
+def _migrate(database: str) -> None:
+    """By a process of its own: what it loads takes some 7 MB, which would stay here for good."""
+    done = subprocess.run(
+        [sys.executable, "-m", "peerview_ingest.migrating"],
+        env={**os.environ, "PEERVIEW_INGEST_DATABASE": database},
+        check=False,
+    )
     if done.returncode:
         raise MigrationError("the database could not be brought to its newest form")
 
@@ -64,7 +68,7 @@ def build(settings: IngestSettings) -> Ingest:
     """The service without its web part, not yet connected to the broker."""
     listed = CodeList.load(settings.code_list) if settings.code_list else codes.shipped()
     key, previous = master_key(settings), previous_master_key(settings)
-    _migrate()
+    _migrate(settings.ingest_database)
     store = Store(settings.ingest_database, migrated=True)
     publisher = KafkaPublisher(settings)
     return Ingest(settings, store, publisher, listed, key, now_millis, previous)

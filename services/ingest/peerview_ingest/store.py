@@ -88,7 +88,7 @@ class Store:
             threading.Lock() if self.engine.dialect.name == "sqlite" else contextlib.nullcontext()
         )
         if not migrated:
-            # loaded only where it is used: it takes 11 MB
+            # loaded only where it is used: it takes some 7 MB
             from peerview_ingest.migrating import migrate
 
             migrate(self.engine)

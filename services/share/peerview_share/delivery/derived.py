@@ -98,21 +98,22 @@ def derived_cells(
     found = []
     for info in catalogue.values():
         chosen = sets.get(info.id)
-        if not seen.unnamed(info.id) and (chosen is None or not chosen.members):
+        grants = seen.unnamed(info.id)
+        if not grants and (chosen is None or not chosen.members):
             continue
-        found.append(_derived(seen, epoch, chosen, info, earlier))
+        found.append(_derived(seen, epoch, grants, chosen, info, earlier))
     return found
 
 
 def _derived(
     seen: Sight,
     epoch: EpochCells,
+    grants: Mapping[str, Grant],
     chosen: DerivedSet | None,
     info: IndicatorInfo,
     earlier: Callable[[int], EpochCells | None],
 ) -> DerivedCell:
     level = Level[chosen.level.upper()] if chosen else seen.level(info.id) or Level.DISTRIBUTION
-    grants = seen.unnamed(info.id)
     nothing = DerivedCell(
         seen.network, epoch.number, info, level, CellState.SUPPRESSED, None, None, grants
     )

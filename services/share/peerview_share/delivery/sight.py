@@ -45,7 +45,7 @@ class Sight:
         row = self.grants.get(indicator, {})
         return {
             subject: grant
-            for subject, grant in sorted(row.items())
+            for subject, grant in row.items()
             if Level.NONE < grant.level < Level.NAMED and subject != self.viewer
         }
 

@@ -86,8 +86,7 @@ def viewers(
     others = [
         each
         for each in records
-        if each.document.id != record.document.id
-        and any(party.ods == own for party in (*each.parties, *each.audience))
+        if each.document.id != record.document.id and each.participant(own) is not None
     ]
     index = compile_index([*others, in_force(record, now)], now)
     network = record.document.network.id
