@@ -3,6 +3,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# our own modules, too, are compiled once and not at each of the hundreds of starts in the tests
+unexport PYTHONDONTWRITEBYTECODE
 
 ARGS ?=
 ONLY ?=

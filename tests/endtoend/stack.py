@@ -20,7 +20,7 @@ from peerview_tools.evaluate import evaluate
 from peerview_tools.issuer import DevelopmentIssuer
 from peerview_tools.simulator import PRACTICES, Practice, history
 
-READY_S = 60.0
+READY_S = 120.0
 DAY = date(2026, 4, 1)
 """The as-of day of every stack here, whatever today is."""
 

@@ -66,7 +66,7 @@ def running(
     environment = {f"PEERVIEW_{key}": text for key, text in settings.items()}
     process = Service(module, environment, directory, stdout=stdout)
     try:
-        listening = wait_until(lambda: process.said("listening") if process.alive else [])[0]
+        listening = process.listening()
         token = issuer.token(subject="feed", practices=[PRACTICE], scope="ingest:write")
         with httpx.Client(
             base_url=listening["address"],

@@ -12,6 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
+from tests.support.waiting import wait_until
+
+STARTED_S = 90
+"""How long a service may take to its first word that it listens."""
+
 # Becomes the process it was asked for, which the kernel then ends with its parent (Linux alone can
 # do that). A parent that was killed before the request has left us to somebody else.
 _BOUND = """
@@ -116,6 +121,16 @@ class Service:
         code = self.process.poll()
         assert code is None, f"ended with {code}: {self.lines[-5:]}"
         return True
+
+    def listening(self) -> dict[str, Any]:
+        """Its first line that it listens. On a busy machine imports alone take many seconds; one
+        that has ended is told at once."""
+        return wait_until(
+            lambda: self.said("listening") if self.alive else [],
+            "the service listens",
+            STARTED_S,
+            last=lambda: f"it said {self.text[-5:]}",
+        )[0]
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

@@ -16,7 +16,7 @@ T = TypeVar("T")
 def wait_until(
     met: Callable[[], T],
     what: str = "",
-    seconds: float = 30.0,
+    seconds: float = 60.0,
     *,
     pause: float = PAUSE_S,
     last: Callable[[], object] | None = None,

@@ -46,7 +46,7 @@ class Worker(Service):
 
     @property
     def port(self) -> int:
-        return int(wait_until(lambda: self.said("listening"), "listening")[0]["port"])
+        return int(self.listening()["port"])
 
     def get(self, path: str) -> tuple[int, str]:
         try:
