@@ -60,7 +60,7 @@ def status(world):
 
 def test_the_list_says_what_is_to_do(proposed):
     text = text_of(Person(proposed, B).get("/agreements"))
-    assert "Learning together North network 1 draft : not all parties have signed" in text
+    assert "Learning together North network version 1 draft : not all parties have signed" in text
     assert "Read and sign version 1" in text
     assert sign(proposed, B).status_code == 303
     assert "Read and sign version 1" not in text_of(Person(proposed, B).get("/agreements"))
@@ -132,6 +132,51 @@ def test_suspending_and_resuming_ask_first(proposed):
     assert status(proposed) == "suspended"
     assert person.post("/agreements/north-learning/resume", confirmed="yes").status_code == 303
     assert status(proposed) == "active"
+
+
+def test_a_draft_of_the_next_version_hides_nothing_of_the_one_in_force(proposed):
+    for practice in (A, B, C):
+        sign(proposed, practice)
+    text = document(A, B, C, version=2, supersedes=1, title="Learning more")
+    headers = proposed.issuer.headers(A)
+    assert proposed.client.post("/v1/agreements", json=text, headers=headers).is_success
+    (listed,) = proposed.client.get("/v1/agreements", headers=headers).json()["agreements"]
+    assert listed["versions"] == [
+        {"version": 1, "status": "active"},
+        {"version": 2, "status": "draft"},
+    ]
+    person = Person(proposed, B)
+    told = text_of(person.get("/agreements"))
+    assert "version 1 active : in force: figures are shared under it" in told
+    assert "version 2 draft : not all parties have signed" in told
+    for version in ("", "?version=1"):
+        page = person.get(f"/agreements/north-learning{version}")
+        assert 'href="/agreements/north-learning/suspend"' in page.text, version
+        assert "next-version" not in page.text, "the draft is edited instead"
+    assert "Version 1 is active until this one comes into force" in text_of(
+        person.get("/agreements/north-learning")
+    )
+    page = person.get("/agreements/north-learning/suspend")
+    assert "The agreement is active" in text_of(page)
+    answer = person.post("/agreements/north-learning/suspend", confirmed="yes")
+    assert answer.status_code == 303
+    found = proposed.client.get("/v1/agreements/north-learning?version=1", headers=headers).json()
+    assert found["status"] == "suspended"
+    assert (
+        'href="/agreements/north-learning/resume"' in person.get("/agreements/north-learning").text
+    )
+    # whoever asks to join the version in force is decided on there
+    person.post("/agreements/north-learning/resume", confirmed="yes")
+    body = {"version": 1, "termsHash": proposed.hash, "name": "Quarryside"}
+    asked = proposed.client.post(
+        "/v1/agreements/north-learning/join", json=body, headers=proposed.issuer.headers("A99004")
+    )
+    assert asked.status_code == 202, asked.text
+    assert 'href="/agreements/north-learning?version=1#parties"' in person.get("/agreements").text
+    assert (
+        'href="/agreements/north-learning/admit?practice=A99004"'
+        in person.get("/agreements/north-learning?version=1").text
+    )
 
 
 def test_withdrawing_is_final_and_says_so(proposed):

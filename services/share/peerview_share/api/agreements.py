@@ -79,12 +79,13 @@ def edit(agreement: str, document: Document, actor: Signatory, share: ShareParts
 
 @router.get("")
 def list_agreements(principal: Caller, share: ShareParts) -> dict[str, Any]:
-    """The newest version of every agreement that names a practice of the token."""
+    """Every agreement that names a practice of the token: its newest version, and the state of all
+    of them, since the one in force may be older."""
     principal.require_scope(READ)
-    newest: dict[str, tuple[AgreementRecord, str]] = {}
+    agreements: dict[str, list[tuple[AgreementRecord, str]]] = {}
     for record, status in _records(share):
         if _names(record, principal.practices):
-            newest[record.document.id] = record, status
+            agreements.setdefault(record.document.id, []).append((record, status))
     return {
         "agreements": [
             {
@@ -94,8 +95,12 @@ def list_agreements(principal: Caller, share: ShareParts) -> dict[str, Any]:
                 "network": record.document.network.id,
                 "status": status,
                 "termsHash": record.terms_hash,
+                "versions": [
+                    {"version": each.document.version, "status": state} for each, state in found
+                ],
             }
-            for record, status in newest.values()
+            for found in agreements.values()
+            for record, status in found[-1:]
         ]
     }
 

@@ -12,11 +12,7 @@ from peerview_share.agreements.acts import Actor, RefusedError, UnknownAgreement
 from peerview_share.agreements.life import AgreementRecord
 from peerview_share.api.callers import ShareParts
 from peerview_share.service import Share
-from peerview_share.web.agreement_pages import (
-    may,
-    page,
-    version_of,
-)
+from peerview_share.web.agreement_pages import HOLDS, may_now, page, versions_of
 from peerview_share.web.forms import Submitted
 from peerview_share.web.routes import PageRoute
 from peerview_share.web.visitor import Looking, Visitor
@@ -119,7 +115,10 @@ def _act_form(
     act: str,
     errors: dict[str, str],
 ) -> Response:
-    record, status = version_of(share, visitor, agreement, None)
+    found = versions_of(share, visitor, agreement)
+    # what is in force is what the act is about, also beside a draft of the next version
+    holding = [each for each in found if each[1] in HOLDS]
+    record, status = (holding or found)[-1]
     return page(
         request,
         share,
@@ -128,7 +127,7 @@ def _act_form(
         record,
         status,
         errors=errors,
-        open=act in may(record, status, visitor),
+        open=act in may_now(found, visitor),
         act=act,
         saying=_saying(act, record),
     )

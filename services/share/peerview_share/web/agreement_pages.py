@@ -28,6 +28,10 @@ MEANINGS: Final = {
     Status.EXPIRED: "its last day has passed, or a later version is in force",
     Status.WITHDRAWN: "fewer than two parties remain",
 }
+HOLDS: Final = (Status.SIGNED, Status.ACTIVE, Status.SUSPENDED)
+"""What all have signed, and is not over."""
+Versions = list[tuple[AgreementRecord, Status]]
+"""Of one agreement, oldest first."""
 DONE: Final = {
     "proposed": "The agreement is proposed. Each party signs it next.",
     "signed": "You have signed for your practice.",
@@ -46,9 +50,7 @@ EVENTS: Final = {
 }
 
 
-def versions_of(
-    share: Share, visitor: Visitor, agreement: str
-) -> list[tuple[AgreementRecord, Status]]:
+def versions_of(share: Share, visitor: Visitor, agreement: str) -> Versions:
     """All versions that concern the visitor's practice, oldest first. Raises Problem 404."""
     with share.database.read() as connection:
         records = store.records(connection, agreement=agreement)
@@ -71,7 +73,7 @@ def version_of(
 
 
 def may(record: AgreementRecord, status: Status, visitor: Visitor) -> list[str]:
-    """The acts that are open to the visitor's practice now, in the order of its life."""
+    """What the visitor's practice may do now with this version alone."""
     member = record.participant(visitor.own)
     if member is None or member.withdrawn_at is not None or not visitor.may_sign:
         return []
@@ -82,13 +84,34 @@ def may(record: AgreementRecord, status: Status, visitor: Visitor) -> list[str]:
         found.append("sign")
     if party and status is Status.DRAFT:
         found.append("edit")
-    if party and member.suspended_at is not None:
-        found.append("resume")
-    elif party and status in (Status.SIGNED, Status.ACTIVE, Status.SUSPENDED):
-        found.append("suspend")
-    if status not in (Status.EXPIRED, Status.WITHDRAWN):
-        found.append("withdraw")
     return found
+
+
+def may_now(found: Versions, visitor: Visitor) -> list[str]:
+    """What it may do with the agreement, whatever version is looked at: these acts hold for all
+    versions, so a draft of the next one does not stand in their way."""
+    if not visitor.may_sign:
+        return []
+    present = [
+        (record, status)
+        for record, status in found
+        if (member := record.participant(visitor.own)) is not None and member.withdrawn_at is None
+    ]
+    as_party = [
+        (party, status)
+        for record, status in present
+        if (party := record.party(visitor.own)) is not None
+    ]
+    acts = []
+    if any(party.suspended_at is not None for party, _ in as_party):
+        acts.append("resume")
+    elif any(status in HOLDS for _, status in as_party):
+        acts.append("suspend")
+    if any(status not in (Status.EXPIRED, Status.WITHDRAWN) for _, status in present):
+        acts.append("withdraw")
+    if as_party and found[-1][1] not in (Status.DRAFT, Status.WITHDRAWN):
+        acts.append("next")
+    return acts
 
 
 def may_admit(record: AgreementRecord, visitor: Visitor) -> list[Asking]:
@@ -107,24 +130,42 @@ def list_page(request: Request, share: ShareParts, visitor: Looking) -> Response
     with share.database.read() as connection:
         records = store.records(connection)
     states = statuses(records, share.clock())
-    newest: dict[str, tuple[AgreementRecord, Status]] = {}
+    agreements: dict[str, Versions] = {}
     for record in records:
         if record.names(visitor.own):
-            newest[record.document.id] = record, states[record.key]
-    rows = [
-        {
-            "id": record.document.id,
-            "title": record.document.title,
-            "version": record.document.version,
-            "network": record.document.network.name or record.document.network.id,
-            "status": status.value,
-            "meaning": MEANINGS[status],
-            "waits": "sign" in may(record, status, visitor),
-            "asking": len(may_admit(record, visitor)),
-        }
-        for record, status in newest.values()
-    ]
+            agreements.setdefault(record.document.id, []).append((record, states[record.key]))
+    rows = [_row(found, visitor) for found in agreements.values()]
     return html(request, share, "agreements.html", **common(share, visitor), rows=rows)
+
+
+def _row(found: Versions, visitor: Visitor) -> dict[str, Any]:
+    """An agreement in the list: what all have signed stands there beside the draft of what comes
+    next, for figures are shared under it meanwhile."""
+    newest = found[-1][0]
+    shown = [each for each in found[:-1] if each[1] in HOLDS] + [found[-1]]
+    return {
+        "id": newest.document.id,
+        "title": newest.document.title,
+        "network": newest.document.network.name or newest.document.network.id,
+        "states": [
+            {
+                "version": record.document.version,
+                "status": status.value,
+                "meaning": MEANINGS[status],
+            }
+            for record, status in shown
+        ],
+        "waits": [
+            record.document.version
+            for record, status in shown
+            if "sign" in may(record, status, visitor)
+        ],
+        "asking": [
+            (record.document.version, number)
+            for record, _ in shown
+            if (number := len(may_admit(record, visitor)))
+        ],
+    }
 
 
 @router.get("/{agreement}")
@@ -151,7 +192,12 @@ def agreement_page(
         record,
         status,
         done=DONE.get(done, ""),
-        acts=may(record, status, visitor) if record.document.version == newest else [],
+        acts=may(record, status, visitor) + may_now(found, visitor),
+        meanwhile=[
+            (other.document.version, state.value)
+            for other, state in found
+            if other.key != record.key and state in HOLDS
+        ],
         versions=[(r.document.version, s.value) for r, s in found],
         newest=newest,
         parties=record.parties,
