@@ -18,7 +18,7 @@ from rich.table import Table
 
 from peerview_ingest.extracts import catalogue
 from peerview_ingest.extracts.mapping import Mapping as TableMapping
-from peerview_ingest.extracts.yaml_file import MappingError
+from peerview_ingest.extracts.mapping import MappingError
 from peerview_tools.client import Answer, Client, refusal
 from peerview_tools.demo.steps import make_console
 

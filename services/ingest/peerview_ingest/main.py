@@ -14,7 +14,7 @@ from peerview_common.codes import CodeList
 from peerview_common.settings import IngestSettings
 from peerview_ingest.app import make_app, now_millis
 from peerview_ingest.extracts.catalogue import Catalogue
-from peerview_ingest.extracts.yaml_file import MappingError
+from peerview_ingest.extracts.mapping import MappingError
 from peerview_ingest.fhir.keys import MASTER_BYTES
 from peerview_ingest.publisher import KafkaPublisher
 from peerview_ingest.store import Store

@@ -198,7 +198,7 @@ def test_a_thirteenth_indicator_needs_only_its_file(tmp_path: Path) -> None:
         (
             "coded: {any-of: [ASTRVW_COD], within: {months: 12}}",
             "invited: {by: [ASTRVW_COD], times: 2, days-apart: 7}",
-            "versions[0].rules[0].when.invited.within: Field required",
+            "versions[0].rules[0].when.invited.within: is needed",
         ),
     ],
 )

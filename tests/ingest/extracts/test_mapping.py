@@ -6,9 +6,8 @@ import pytest
 
 from peerview_ingest.extracts import catalogue
 from peerview_ingest.extracts.catalogue import Catalogue
-from peerview_ingest.extracts.mapping import read
+from peerview_ingest.extracts.mapping import MappingError, read
 from peerview_ingest.extracts.resources import wanted_columns
-from peerview_ingest.extracts.yaml_file import MappingError
 
 FOLDER = Path(catalogue.__file__).parent / "mappings"
 LINDEN = (FOLDER / "linden.yaml").read_text()

@@ -12,13 +12,14 @@ from datetime import timedelta
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-import yaml
 from pydantic import ValidationError
 
 from peerview_common.codes import CodeList, shipped
 from peerview_common.ids import IndicatorId
+from peerview_common.yaml_files import Path as Place
+from peerview_common.yaml_files import YamlFile
 from peerview_compute.model.definition import (
     BLOOD_PRESSURE,
     READINGS_FILE,
@@ -47,71 +48,11 @@ _BODIES: Final[dict[str, str]] = {
     "mean-of-ratios": "continuity",
 }
 
-_Path: TypeAlias = tuple[int | str, ...]
+_File: TypeAlias = YamlFile[DefinitionError]
 
 
-def _lines(node: yaml.Node, path: _Path, found: dict[_Path, int], file: str) -> None:
-    found.setdefault(path, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            here = (*path, key.value)
-            if here in found:
-                raise DefinitionError(
-                    f"{file}:{key.start_mark.line + 1}: {_place(here)}: said twice"
-                )
-            found[here] = key.start_mark.line + 1
-            _lines(value, here, found, file)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            _lines(value, (*path, number), found, file)
-
-
-def _place(path: Iterable[int | str]) -> str:
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text or "the file"
-
-
-class _File:
-    """A parsed YAML file that remembers where everything stood."""
-
-    def __init__(self, name: str, text: str) -> None:
-        self.name = name
-        self._found: dict[_Path, int] = {}
-        loader = yaml.SafeLoader(text)
-        try:
-            node = loader.get_single_node()
-            if node is None:
-                raise DefinitionError(f"{name}:1: the file is empty")
-            _lines(node, (), self._found, name)
-            self.data: Any = loader.construct_document(node)
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise DefinitionError(f"{name}:{line}: {error.problem}") from error
-        finally:
-            loader.dispose()
-
-    def error(self, path: _Path, message: str) -> str:
-        known = path
-        while known not in self._found:
-            known = known[:-1]
-        return f"{self.name}:{self._found[known]}: {_place(path)}: {message}"
-
-    def errors(self, error: ValidationError) -> DefinitionError:
-        lines = []
-        found = error.errors(include_url=False)
-        for entry in found:
-            path = tuple(entry["loc"])
-            if entry["type"] == "too_short" and any(
-                other["loc"][: len(path)] == path and other is not entry for other in found
-            ):
-                continue  # the list is short only because of the mistake inside it
-            message = entry["msg"].removeprefix("Value error, ")
-            if entry["type"] == "extra_forbidden":
-                message = "no such field"
-            lines.append(self.error(path, message))
-        return DefinitionError("\n".join(lines))
+def _file(name: str, text: str) -> _File:
+    return YamlFile(name, text, DefinitionError, texts=False)
 
 
 def _check(definition: Definition, file: _File) -> None:
@@ -120,7 +61,7 @@ def _check(definition: Definition, file: _File) -> None:
     body = _BODIES[definition.kind]
     previous: Version | None = None
     for n, version in enumerate(definition.versions):
-        here: _Path = ("versions", n)
+        here: Place = ("versions", n)
         for field in _BODIES.values():
             if (getattr(version, field) is None) == (field == body):
                 word = "needs" if field == body else "has no use for"
@@ -169,7 +110,7 @@ def _check(definition: Definition, file: _File) -> None:
         raise DefinitionError("\n".join(problems))
 
 
-def _unreachable(rules: Sequence[Rule] | None, path: _Path, file: _File) -> Iterable[str]:
+def _unreachable(rules: Sequence[Rule] | None, path: Place, file: _File) -> Iterable[str]:
     if rules is None:
         return
     if not rules:
@@ -267,7 +208,7 @@ def load_texts(files: Mapping[str, str], codes: CodeList, *, pinned: bool = Fals
     problems: list[str] = []
     readings: dict[str, ReadingDefinition] = {}
     if READINGS_FILE in files:
-        file = _File(READINGS_FILE, files[READINGS_FILE])
+        file = _file(READINGS_FILE, files[READINGS_FILE])
         try:
             readings = Readings.model_validate(file.data, context=context).readings
         except ValidationError as error:
@@ -278,7 +219,7 @@ def load_texts(files: Mapping[str, str], codes: CodeList, *, pinned: bool = Fals
         if name == READINGS_FILE:
             continue
         try:
-            file = _File(name, text)
+            file = _file(name, text)
             definition = Definition.model_validate(file.data, context=context)
             _check(definition, file)
             if pinned and definition.codes not in (None, codes.version):

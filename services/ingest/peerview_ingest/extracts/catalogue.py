@@ -5,8 +5,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from peerview_ingest.extracts.mapping import Mapping, read
-from peerview_ingest.extracts.yaml_file import MappingError
+from peerview_ingest.extracts.mapping import Mapping, MappingError, read
 
 SUFFIX: Final = ".yaml"
 

@@ -19,8 +19,8 @@ from pydantic import (
 )
 
 from peerview_common.facts import NATIONAL_CATEGORIES
+from peerview_common.yaml_files import YamlFile
 from peerview_ingest.extracts.dates import check_format
-from peerview_ingest.extracts.yaml_file import MappingError, YamlFile
 
 FORMAT: Final = 1
 NONE: Final = "none"
@@ -35,6 +35,10 @@ SYSTEMS: Final = {
 DELIMITERS: Final = {"comma": ",", "tab": "\t", "pipe": "|", "semicolon": ";"}
 
 T = TypeVar("T")
+
+
+class MappingError(ValueError):
+    """Mistakes in mappings; each line of the text is ``file:line: field: what is wrong``."""
 
 
 def _several(value: Any) -> Any:
@@ -355,7 +359,7 @@ class Mapping(_Model):
 
 def read(name: str, text: str) -> Mapping:
     """The mapping in a file's text. Raises MappingError with file, line and field."""
-    file = YamlFile(name, text)
+    file = YamlFile(name, text, MappingError, texts=True)
     try:
         mapping = Mapping.model_validate(file.data)
     except ValidationError as error:
