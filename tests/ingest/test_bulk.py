@@ -105,11 +105,11 @@ async def test_the_report_names_lines_and_reasons_and_repeats_no_value(service: 
     assert answer.headers["content-type"] == "application/x-ndjson"
     *told, last = report_of(answer.text)
     place = "Condition.onsetDateTime"
-    assert sorted((each["line"], each["severity"], each["place"]) for each in told) == [
+    assert [(each["line"], each["severity"], each["place"]) for each in told] == [
         (2, "error", place),
         (3, "error", "line"),
-        (5, "error", f"Bundle.entry[1].resource.{place.partition('.')[2]}"),
         (5, "warning", "Bundle.entry[0].resource.valueQuantity"),
+        (5, "error", f"Bundle.entry[1].resource.{place.partition('.')[2]}"),
     ]
     assert all(each["code"] and each["reason"] for each in told)
     receipt = last["receipt"]

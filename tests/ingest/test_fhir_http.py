@@ -434,3 +434,32 @@ async def test_a_repeated_key_says_that_it_is_the_first_answer(service: Service)
         assert (answer.status_code, answer.content) == (202, b"")
         assert ("idempotent-replayed" in answer.headers) is bool(number)
     assert len(service.log.records) == 1
+
+
+# -- addresses as clients write them
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "document"),
+    [
+        ("POST", "/fhir/", bundle(patient(UUID))),
+        ("POST", "/fhir/Patient/", patient(UUID)),
+        ("PUT", f"/fhir/Patient/{UUID}/", patient(UUID)),
+        ("DELETE", f"/fhir/Patient/{UUID}//", None),
+    ],
+)
+async def test_a_slash_at_the_end_changes_nothing(
+    service: Service, method: str, path: str, document: Json | None
+) -> None:
+    answer = await service.send(method, path, json=document)
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["Peerview-Receipt"].startswith("accepted=1")
+    assert (await service.client.get("/fhir/metadata/")).status_code == 200
+
+
+async def test_an_empty_body_is_told_as_such(service: Service) -> None:
+    answer = await service.send("POST", "/fhir", content=b" ")
+    assert (answer.status_code, answer.json()["issue"][0]["diagnostics"]) == (
+        400,
+        "the body is empty",
+    )

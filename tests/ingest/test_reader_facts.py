@@ -109,6 +109,11 @@ def test_register_all_is_for_patients_without_a_practice() -> None:
         ({"identifier": {"system": "other", "value": "A99902"}}, True),
         ({"reference": "Organization/A99902"}, False),
         ({"reference": "Organization?identifier=x|A99902"}, True),
+        ({"reference": f"Organization?identifier={ODS}|A99902"}, False),
+        ({"reference": f"https://gp.example/Organization?identifier={ODS}%7CA99902"}, False),
+        ({"reference": f"Organization?identifier={ODS}|A99001"}, True),
+        ({"reference": f"Location?identifier={ODS}|A99902"}, True),
+        ({"reference": "Organization/A99902/_history/3"}, False),
         ({"reference": "urn:uuid:unknown"}, True),
     ],
 )
@@ -138,6 +143,31 @@ def test_a_referenced_organisation_says_its_ods_code() -> None:
         organisation("A99001"), episode(managingOrganization={"reference": "Organization/o"})
     )
     assert apart.patients["p1"][0].body.here  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("document", "place"),
+    [
+        (episode(managingOrganization={"reference": "Organization/4711"}), "managingOrganization"),
+        (episode(period={"start": "2026-05-01", "end": "2026-04-30"}), "period"),
+        (patient(gender="F"), "gender"),
+        (
+            patient(generalPractitioner=[ELSEWHERE, {"reference": "Organization/4711"}]),
+            "generalPractitioner[1]",
+        ),
+        (observation(valueQuantity={"value": "138", "unit": "mmHg"}), "valueQuantity"),
+        (observation(valueQuantity=None), "valueQuantity"),
+    ],
+)
+def test_what_counts_otherwise_than_meant_is_warned_of(document: Json, place: str) -> None:
+    (issue,) = read(document).issues
+    assert (issue.severity, issue.expression) == ("warning", f"{document['resourceType']}.{place}")
+
+
+@pytest.mark.parametrize("code", ["A99001", "A99902", "RX1"])
+def test_an_organisation_that_is_named_by_its_ods_code_need_not_come(code: str) -> None:
+    named = episode(managingOrganization={"reference": f"Organization/{code}"})
+    assert read(named).issues == ()
 
 
 @pytest.mark.parametrize("status", ["planned", "waitlist", "cancelled"])

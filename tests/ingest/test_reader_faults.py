@@ -219,6 +219,12 @@ def test_a_reference_to_nobody_is_refused_by_its_form(subject: Json | None, word
     assert word in issue.diagnostics
 
 
+@pytest.mark.parametrize("base", ["", "https://gp.example/fhir/"])
+def test_a_reference_to_one_version_of_a_patient_is_one_to_the_patient(base: str) -> None:
+    found = read(condition(subject={"reference": f"{base}Patient/p1/_history/3"}))
+    assert (found.outcome, found.patients) == (Outcome.ACCEPTED, (b"p1",))
+
+
 # -- bounds: what is said, kept and looked at does not grow with what was sent
 
 
@@ -287,6 +293,18 @@ def test_conditional_addresses_are_refused() -> None:
             assert found.issues[0].expression == "Bundle.entry[0].request.url"
     bare = reader().read(bundle(deletion("Condition?identifier=s|1")))[0]
     assert "conditional ones are not supported" in bare.issues[0].diagnostics
+
+
+@pytest.mark.parametrize("name", ["ifNoneExist", "ifMatch", "ifNoneMatch"])
+def test_a_condition_on_an_organisation_changes_nothing_and_is_passed_over(name: str) -> None:
+    own = {
+        "resourceType": "Organization",
+        "id": "o",
+        "identifier": [{"system": ODS, "value": "A99001"}],
+    }
+    for url in ("Organization", "Organization?identifier=s|1"):
+        found = entry({"method": "PUT" if "?" in url else "POST", "url": url, name: "x"}, own)
+        assert found.organisation == ("o", "A99001")
 
 
 def test_an_update_has_one_id_and_one_type() -> None:

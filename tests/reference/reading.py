@@ -269,6 +269,12 @@ def practice_of(reference, version, newest, systems=(ODS_SYSTEM, None)):
     for organisation in version["resource"].get("contained") or []:
         if reference.get("reference") == f"#{organisation.get('id')}":
             return ods_code(organisation)
+    by_code = re.fullmatch(
+        rf"(?:.*/)?Organization\?identifier={re.escape(ODS_SYSTEM)}\|(\w+)",
+        reference.get("reference") or "",
+    )
+    if by_code:
+        return by_code[1]
     found = resolve(reference.get("reference"), version, newest, ["Organization"])
     if found and found[0] == "Organization":
         code = ods_code((newest.get(found) or {}).get("resource") or {})

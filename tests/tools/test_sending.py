@@ -272,6 +272,7 @@ def test_whatever_goes_wrong_every_line_counts_once(
     assert f"{world.folder / 'a.ndjson'}:26: Condition.onsetDateTime: " in said
     assert [each["count"] for each in done["reasons"]] == [1, 1]
     assert "Bundle.entry[N]" in done["reasons"][1]["reason"]
+    assert done["warnings"] == []
     assert said.count("Waiting: ingest does not answer") >= 3
     assert world.state_files() == []
 
@@ -461,3 +462,17 @@ def test_two_senders_of_the_same_upload_share_it(
     with Client(world.url, lambda: world.token) as client:
         assert client.get(f"/v1/uploads/{done['upload']}")["accepted"] == 35
     assert len(ids(world.log)) == 35
+
+
+def test_what_counts_otherwise_than_meant_is_told_in_the_end(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = [patient(f"w{n}", gender="F") for n in range(3)]
+    (world.folder / "a.ndjson").write_bytes(ndjson(*odd, {"resourceType": "Organisation"}))
+    report = tmp_path / "report.ndjson"
+    assert send.run(world.options(report=report, as_json=False)) == Exit.REFUSED
+    shown = capsys.readouterr().out
+    assert "3  Patient.gender: not a gender of FHIR" in shown
+    assert "not a resource type of FHIR R4" in shown
+    assert f"Every refusal and warning stands in {report}." in shown
+    assert len(report.read_text().splitlines()) == 4

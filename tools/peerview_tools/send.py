@@ -81,7 +81,7 @@ def _run(options: Options) -> int:
         Showing(console, sum(path.stat().st_size for path in found)) as showing,
         _opened(options.report, going_on=bool(state.upload)) as report,
     ):
-        refused = Refusals(state.reasons, report, showing.say)
+        refused = Refusals(state.reasons, state.warnings, report, showing.say)
         transfer = Transfer(client, refused.take, showing.waiting, upload=state.upload)
         try:
             done = _all(options, found, state, transfer, refused, showing)
@@ -98,6 +98,7 @@ def _run(options: Options) -> int:
         files=len(found),
         seconds=time.monotonic() - began,
         reasons=state.reasons,
+        warnings=state.warnings,
         report=options.report,
         as_json=options.as_json,
     )

@@ -30,6 +30,7 @@ from peerview_ingest.budget import Budget, Budgeting
 from peerview_ingest.bulk import routes as bulk_routes
 from peerview_ingest.extracts import routes as extract_routes
 from peerview_ingest.extracts.catalogue import Catalogue
+from peerview_ingest.fhir_address import Slashless
 from peerview_ingest.keyring import ForeignKeysError
 from peerview_ingest.publisher import (
     BrokerAwayError,
@@ -71,6 +72,7 @@ def make_app(
     problem.install(app)
     _install(app)
     # the innermost first
+    app.add_middleware(Slashless)
     app.add_middleware(Patience, stopping=stopping)
     app.add_middleware(Budgeting, budget=Budget(ingest.settings.max_in_flight_bytes))
     ops.measure(app, SERVICE)

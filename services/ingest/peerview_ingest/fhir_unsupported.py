@@ -38,7 +38,7 @@ def add(routes: APIRouter) -> None:
 def refuse_conditions(request: Request, kind: str) -> None:
     """Problem 400 for a conditional request that would keep something: what is stored cannot be
     asked about, and versions decide what counts."""
-    if kind not in MAPPINGS and kind != "Organization":
+    if kind not in MAPPINGS:
         return
     for name in CONDITIONAL_HEADERS:
         if name in request.headers:

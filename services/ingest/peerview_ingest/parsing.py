@@ -16,6 +16,8 @@ class NotJsonError(ValueError):
 
 def parse(data: bytes) -> Any:
     """JSON as Python objects; NotJsonError for anything else, however nasty."""
+    if not data.strip():
+        raise NotJsonError("the body is empty")
     return _parsed(_decoder.decode, data)
 
 

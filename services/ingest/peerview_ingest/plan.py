@@ -19,6 +19,7 @@ from peerview_common.facts import Fact, fact_digest
 from peerview_ingest.fhir.collect import newer_version
 from peerview_ingest.fhir.objection import Word, objects, without_objection_codes, word_of
 from peerview_ingest.fhir.read import Read, content
+from peerview_ingest.fhir.registering import registered_otherwise
 from peerview_ingest.keyring import FIRST_GENERATION, FIRST_VERSION
 
 
@@ -199,7 +200,9 @@ def _fresh(plan: Plan, newest: Mapping[bytes, Read], known: Knowledge) -> dict[b
             digest = fact_digest(fact)
             if digest == row.digest and same_holders:
                 plan.unchanged += 1
-            elif row.codes != plan.codes and digest != row.digest:
+            elif digest != row.digest and (
+                row.codes != plan.codes or registered_otherwise(fact, row.digest)
+            ):
                 fresh[key] = _above(plan, key, read, row)
             elif digest < row.digest or (digest == row.digest and _lesser(read, row, known)):
                 plan.superseded += 1
@@ -215,8 +218,9 @@ def _fresh(plan: Plan, newest: Mapping[bytes, Read], known: Knowledge) -> dict[b
 def _above(plan: Plan, key: bytes, read: Read, row: Known) -> Read:
     """The read with a stamp that beats what the log has of it.
 
-    The same version minimised with another code list says something else, and between equal
-    versions compute would go by their hashes: half of what a full submission brings would lose.
+    The same version read with another code list, or with other organisations known, says something
+    else, and between equal versions compute would go by their hashes: half of what is sent again
+    would lose.
     So it is sent as a millisecond later than what it replaces.
     """
     fact = read.fact

@@ -1,4 +1,5 @@
-"""What was refused: a few shown at once, all of it in the report, reasons counted."""
+"""What was refused, or taken with a warning: all of it in the report, reasons counted, and a few
+refusals shown at once."""
 
 import re
 from collections import Counter
@@ -9,7 +10,7 @@ from typing import Any, Final
 from peerview_tools.sending.parts import Part
 
 SHOWN: Final = 10
-_NUMBER = re.compile(r"\d+")
+_NUMBER = re.compile(r"(?<=\[)\d+(?=\])|(?<=byte )\d+")
 
 
 class Refusals:
@@ -18,11 +19,13 @@ class Refusals:
     def __init__(
         self,
         reasons: Counter[str],
+        warnings: Counter[str],
         report: Callable[[dict[str, Any]], object],
         say: Callable[[str], object],
     ) -> None:
         self.part = Part()
         self._reasons = reasons
+        self._warnings = warnings
         self._report = report
         self._say = say
         self._shown = 0
@@ -32,10 +35,12 @@ class Refusals:
             path, line = self._place(issue)
             found = {"file": str(path), **issue, "line": line}
             self._report(found)
-            if issue["severity"] != "error":
-                continue
             # one reason, whatever the entry's or the byte's number
-            self._reasons[_NUMBER.sub("N", f"{issue['place']}: {issue['reason']}")] += 1
+            reason = _NUMBER.sub("N", f"{issue['place']}: {issue['reason']}")
+            if issue["severity"] != "error":
+                self._warnings[reason] += 1
+                continue
+            self._reasons[reason] += 1
             self._shown += 1
             if self._shown <= SHOWN:
                 self._say(f"{path}:{line}: {issue['place']}: {issue['reason']}")

@@ -40,6 +40,9 @@ class State:
     counts: dict[str, int] = field(default_factory=dict)
     """Lines of files that were read to their end, by path."""
     reasons: Counter[str] = field(default_factory=Counter)
+    """Of what was refused: how often each."""
+    warnings: Counter[str] = field(default_factory=Counter)
+    """The same of what was taken and counts otherwise than meant, perhaps."""
 
     @classmethod
     def of(
@@ -62,6 +65,7 @@ class State:
                 kept["next_line"],
                 kept["counts"],
                 Counter(kept["reasons"]),
+                Counter(kept.get("warnings")),
             )
         except (OSError, ValueError, KeyError, TypeError):
             return fresh, None
@@ -81,6 +85,7 @@ class State:
             "next_line": self.next_line,
             "counts": self.counts,
             "reasons": self.reasons,
+            "warnings": self.warnings,
         }
         draft = self.path.with_suffix(".new")
         draft.write_text(json.dumps(body))
@@ -93,3 +98,4 @@ class State:
         """Begin with the first line of a new upload."""
         self.upload, self.next_line = "", 1
         self.reasons.clear()
+        self.warnings.clear()

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from rich.console import Console
 from rich.table import Table
 
 from peerview_tools.demo.steps import make_console
@@ -19,13 +20,14 @@ def tell(
     files: int,
     seconds: float,
     reasons: Counter[str],
+    warnings: Counter[str],
     report: Path | None,
     as_json: bool,
 ) -> None:
     """Print it on standard output; ``done`` is the completed upload as ingest tells it."""
-    top = [{"count": count, "reason": reason} for reason, count in reasons.most_common(TOP)]
     if as_json:
-        print(json.dumps({**done, "files": files, "seconds": round(seconds, 1), "reasons": top}))
+        told = {"reasons": _top(reasons), "warnings": _top(warnings)}
+        print(json.dumps({**done, "files": files, "seconds": round(seconds, 1), **told}))
         return
     console = make_console()
     lines = done["next_line"] - 1
@@ -41,16 +43,31 @@ def tell(
     table.add_row("dropped", f"{done['dropped']:,}", "no indicator needs them")
     table.add_row("rejected", f"{done['rejected']:,}", "")
     console.print(table)
-    for count, reason in ((each["count"], each["reason"]) for each in top):
-        console.print(f"    {count:>9,}  {reason}", markup=False, highlight=False, soft_wrap=True)
-    for words in _further(done, report):
+    _list(console, reasons, "reasons")
+    if warnings:
+        console.print("  warnings of what was taken:", highlight=False)
+        _list(console, warnings, "warnings")
+    for words in _further(done, warnings, report):
         console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
-def _further(done: dict[str, Any], report: Path | None) -> list[str]:
+def _top(found: Counter[str]) -> list[dict[str, Any]]:
+    return [{"count": count, "reason": reason} for reason, count in found.most_common(TOP)]
+
+
+def _list(console: Console, found: Counter[str], what: str) -> None:
+    lines = [f"{count:>9,}  {reason}" for reason, count in found.most_common(TOP)]
+    if len(found) > TOP:
+        lines.append(f"{'':>9}  and {len(found) - TOP:,} other {what}")
+    for line in lines:
+        console.print(f"    {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _further(done: dict[str, Any], warnings: Counter[str], report: Path | None) -> list[str]:
     found: list[str] = []
-    if report is not None and done["refusals"]:
-        found.append(f"Every refusal stands in {report}.")
+    if done["refusals"] or warnings:
+        where = f"stands in {report}" if report else "goes into the file that --report names"
+        found.append(f"Every refusal and warning {where}.")
     if done["objections"]:
         found.append(f"{done['objections']:,} patients object from now on: none of it is kept.")
     if done["opted_in"]:

@@ -32,6 +32,7 @@ def read_lines(
             reads.extend((number, read) for read in reader.bundle(document, resolver))
         else:
             reads.append((number, reader.resource(document, resolver)))
+    reads.sort(key=lambda read: read[0] or 0)  # lines that are no JSON came first
     return reads
 
 

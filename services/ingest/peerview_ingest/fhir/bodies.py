@@ -77,6 +77,9 @@ def person(found: shapes.Patient, at: Setting) -> Person:
         notes.warn(
             f"{place}.birthDate", "informational", "given as a month or year: first day taken"
         )
+    if found.gender and found.gender not in SEXES and found.gender != "unknown":
+        reason = "not a gender of FHIR (male, female, other, unknown): taken as unknown"
+        notes.warn(f"{place}.gender", "code-invalid", reason)
     return Person(
         birth.day if birth else None,
         SEXES.get(found.gender or "", Sex.UNKNOWN),
@@ -91,7 +94,10 @@ def _general_practice(found: shapes.Patient, at: Setting) -> GeneralPractice:
     if not found.generalPractitioner:
         return GeneralPractice.HERE if at.register_all else GeneralPractice.ABSENT
     # all of them, for what is wrong with any is to be told
-    practices = {at.practice_of(each, bare_identifier=False) for each in found.generalPractitioner}
+    practices = {
+        at.practice_of(each, f"generalPractitioner[{number}]", bare_identifier=False)
+        for number, each in enumerate(found.generalPractitioner)
+    }
     here = None in practices or at.practice in practices
     return GeneralPractice.HERE if here else GeneralPractice.ELSEWHERE
 
@@ -101,10 +107,14 @@ def registration(found: shapes.EpisodeOfCare, at: Setting) -> Registration:
         at.nothing("entered in error")
     practice = start = end = None
     if found.managingOrganization is not None:
-        practice = at.practice_of(found.managingOrganization, bare_identifier=True)
+        reference = found.managingOrganization
+        practice = at.practice_of(reference, "managingOrganization", bare_identifier=True)
     if found.period is not None:
         start = moment(found.period.start, at.place, "period.start", at.notes)
         end = moment(found.period.end, at.place, "period.end", at.notes)
+    if start and end and end.day < start.day:
+        reason = "ends before it starts: it registers nobody"
+        at.notes.warn(f"{at.place}.period", "value", reason)
     return Registration(
         practice in (None, at.practice) and found.status not in NOBODY_STATUSES,
         start.day if start else LONG_AGO,
@@ -137,8 +147,7 @@ def observation(found: shapes.Observation, at: Setting) -> Coded | None:
     components: tuple[Component, ...] = ()
     if _in_cluster(at.codes, codes, "BP_PANEL") and found.component:
         components = _components(found.component, at)
-    if value is not None:
-        say_implausible(at, codes, value, unit, "valueQuantity")
+    say_implausible(at, codes, value, unit, "valueQuantity")
     when = chosen_moment(found, EFFECTIVE, place, notes)
     return _coded(at, codes, when, "effective", value, unit, components=components)
 
@@ -155,8 +164,7 @@ def _components(given: list[shapes.Component], at: Setting) -> tuple[Component, 
             break
         amount, unit = quantity(part.valueQuantity)
         found.append(Component(own, amount, int(unit)))
-        if amount is not None:
-            say_implausible(at, own, amount, unit, f"component[{number}].valueQuantity")
+        say_implausible(at, own, amount, unit, f"component[{number}].valueQuantity")
     return tuple(found)
 
 

@@ -2,7 +2,8 @@
 
 Versions decide what counts, so a PUT or a POST is one thing: a version of the resource that it
 carries. What would make it depend on what is stored (conditional forms) is refused where it would
-have stored something; nothing here can be looked up by a sender.
+have stored something; nothing here can be looked up by a sender. Of an Organization nothing but its
+ODS code is kept, so that a condition may be passed over.
 """
 
 from typing import Final
@@ -15,6 +16,10 @@ from peerview_ingest.fhir.values import Json, child, text
 
 CONDITIONS: Final = ("ifNoneExist", "ifMatch", "ifNoneMatch")
 METHODS: Final = ("POST", "PUT", "DELETE")
+LEAVE_OUT: Final = (
+    "what is stored cannot be asked about: leave the condition out; the newest version counts, and "
+    "one sent twice counts once"
+)
 
 
 class Asked(Struct, frozen=True):
@@ -43,14 +48,16 @@ def check(entry: Json, ask: Asked, kind: object, place: str, notes: Notes) -> No
     request = entry.get("request")
     if not isinstance(request, dict):
         return
-    for name in CONDITIONS:
+    for name in CONDITIONS if kind != "Organization" else ():
         if request.get(name) is not None:
-            notes.fault(f"{place}.request.{name}", "not-supported", "conditions are not looked at")
+            notes.fault(f"{place}.request.{name}", "not-supported", LEAVE_OUT)
     if ask.url is None or ask.method == "DELETE":
         return
     where = f"{place}.request.url"
+    if kind == "Organization" and "?" in ask.url:
+        return
     if "?" in ask.url:
-        notes.fault(where, "not-supported", "conditional requests are not: name Type/ID")
+        notes.fault(where, "not-supported", "a conditional request is not looked up: name Type/ID")
     elif ask.method == "PUT" and ask.target is None:
         notes.fault(where, "value", "an update must name Type/ID")
     elif ask.target is not None:

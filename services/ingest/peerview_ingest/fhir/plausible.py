@@ -14,6 +14,9 @@ PLAUSIBLE: Final = {
 }
 
 
+SCORE: Final = "CHA2DS2VASC_SCORE"
+
+
 class _Range(NamedTuple):
     low: float
     high: float
@@ -22,8 +25,14 @@ class _Range(NamedTuple):
 
 
 def say_implausible(
-    at: Setting, codes: tuple[Code, ...], value: int | float, unit: Unit, element: str
+    at: Setting, codes: tuple[Code, ...], value: int | float | None, unit: Unit, element: str
 ) -> None:
+    """Note that a value of these codes, the Quantity ``element``, is no reading."""
+    if value is None:
+        if _measured(at.codes, codes):
+            reason = "no number is given as valueQuantity.value: it counts as no reading"
+            at.notes.warn(f"{at.place}.{element}", "value", reason)
+        return
     wanted = _range(at.codes, codes, unit)
     if wanted is None:
         return
@@ -35,6 +44,13 @@ def say_implausible(
     if not wanted.low <= amount <= wanted.high:
         reason = "outside what is plausible: it counts as no reading"
         at.notes.warn(f"{at.place}.{element}", "value", reason)
+
+
+@lru_cache(maxsize=4_096)
+def _measured(listed: CodeList, codes: tuple[Code, ...]) -> bool:
+    """Whether a cluster of theirs counts by its value alone."""
+    clusters = frozenset[str]().union(*(listed.clusters_of(code) for code in codes))
+    return SCORE in clusters or any(each.startswith(tuple(PLAUSIBLE)) for each in clusters)
 
 
 @lru_cache(maxsize=4_096)

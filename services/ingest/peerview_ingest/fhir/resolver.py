@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
+from urllib.parse import parse_qs
 
 from msgspec import Struct
 
@@ -18,6 +19,7 @@ URN: Final = "urn:uuid:"
 
 _ADDRESS = re.compile(r"(?:.*/)?([A-Za-z]+)/([^/?#]+)(?:/_history/[^/?#]+)?", re.DOTALL)
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_OF_A_VERSION = re.compile(r"/_history/[^/?#]+\Z")
 _CONDITIONAL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://[^?#]*/)?([A-Za-z]+)\?.*", re.DOTALL)
 
 
@@ -29,7 +31,10 @@ class Target(Struct, frozen=True, gc=False):
 
 
 def literal(reference: str) -> Target | None:
-    """``Type/ID``, or an absolute URL ending so; None for anything else."""
+    """``Type/ID``, or an absolute URL ending so, each perhaps of a version (``/_history/N``); None
+    for anything else."""
+    if "/_history/" in reference:
+        reference = _OF_A_VERSION.sub("", reference)
     head, _, id_text = reference.rpartition("/")
     base, slash, kind = head.rpartition("/")
     if not id_text or not (kind.isascii() and kind.isalpha()):
@@ -46,6 +51,18 @@ def named_type(reference: str) -> str | None:
         return target.type
     match = _CONDITIONAL.fullmatch(reference)
     return match[1] if match else None
+
+
+def ods_of_condition(reference: str) -> str | None:
+    """The ODS code of ``Organization?identifier=``, where its system is ODS's."""
+    match = _CONDITIONAL.fullmatch(reference)
+    if match is None or match[1] != "Organization":
+        return None
+    for value in parse_qs(reference.partition("?")[2]).get("identifier", ()):
+        system, _, code = value.partition("|")
+        if system == ODS_SYSTEM and code:
+            return code
+    return None
 
 
 def identity(resource: Json, place: str, notes: Notes) -> str | None:

@@ -1,6 +1,7 @@
 """What the mapping of one resource may look at, and where it notes what it saw."""
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -9,9 +10,21 @@ from peerview_common.days import LONG_AGO, day_of_millis
 from peerview_common.facts import EARLIEST
 from peerview_ingest.fhir.issues import Notes
 from peerview_ingest.fhir.known_keys import KnownKeys
-from peerview_ingest.fhir.resolver import ODS_SYSTEM, Resolver, ods_of_organisation
+from peerview_ingest.fhir.resolver import (
+    ODS_SYSTEM,
+    Resolver,
+    ods_of_condition,
+    ods_of_organisation,
+)
 from peerview_ingest.fhir.shapes import Reference
 from peerview_ingest.fhir.values import Json, children
+
+UNKNOWN_ORGANISATION: Final = (
+    "no Organization of this id has come with an ODS code, so the id was taken for one, and this "
+    "is another practice's: send the Organization, then this again"
+)
+_USUAL_CODE: Final = re.compile(r"[A-Z][A-Z0-9]{2,9}", re.ASCII)
+"""What an ODS code looks like: an id of this form may well be one."""
 
 
 class Nothing(Exception):
@@ -67,7 +80,9 @@ class Setting(Struct, gc=False):
         if not self.notes.told(f"{self.place}.{element}", parent):
             self.notes.fault(f"{self.place}.{element}", "required", reason)
 
-    def practice_of(self, reference: Reference, *, bare_identifier: bool) -> str | None:
+    def practice_of(
+        self, reference: Reference, element: str, *, bare_identifier: bool
+    ) -> str | None:
         """The practice that a Reference names, by ODS code; None where it gives none.
 
         ``bare_identifier`` says whether an identifier without a system is taken as an ODS code.
@@ -85,9 +100,13 @@ class Setting(Struct, gc=False):
             organisation = inside.get("resourceType") == "Organization"
             return ods_of_organisation(inside) if organisation else None
         target = self.resolver.target(pointer, "Organization")
-        if target is None or target.type != "Organization":
+        if target is None:
+            return ods_of_condition(pointer)
+        if target.type != "Organization":
             return None
         known = self.resolver.ods_of(target)
         if known is not None or pointer.startswith("urn:"):
             return known
+        if target.id != self.practice and not _USUAL_CODE.fullmatch(target.id):
+            self.notes.warn(f"{self.place}.{element}", "incomplete", UNKNOWN_ORGANISATION)
         return target.id
