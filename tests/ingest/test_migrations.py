@@ -12,10 +12,11 @@ from sqlalchemy import Connection, Engine, select, text
 
 import peerview_ingest
 from peerview_ingest import key_versions
+from peerview_ingest.database import make_engine
 from peerview_ingest.keyring import KeyVersion
 from peerview_ingest.migrating import migrate
 from peerview_ingest.plan import Holder, PatientState
-from peerview_ingest.store import Store, make_engine
+from peerview_ingest.store import Store
 from peerview_ingest.tables import facts, metadata
 from tests.ingest.stores import database_url
 

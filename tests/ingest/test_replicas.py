@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from peerview_common import codes
-from peerview_ingest import store as stores
+from peerview_ingest import database
 from peerview_ingest.main import DEMONSTRATION_KEY
 from peerview_ingest.plan import Plan
 from peerview_ingest.publisher import Position
@@ -133,7 +133,7 @@ def test_a_turn_is_free_again_when_its_replica_dies(stores_of_two: tuple[Store, 
 
 
 def test_a_turn_that_does_not_come_is_an_error(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "LOCK_TIMEOUT_MS", 200)
+    monkeypatch.setattr(database, "LOCK_TIMEOUT_MS", 200)
     first, second = Store(url), Store(url)
     with (
         first.turn(PRACTICE, "demo"),

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from peerview_ingest import key_versions
-from peerview_ingest import store as stores
+from peerview_ingest.database import make_engine
 from peerview_ingest.fhir.objection import Origin, Word
 from peerview_ingest.keyring import KeyVersion, PracticeKeys
 from peerview_ingest.plan import Holder, Known, Pair, PatientState, Plan
@@ -290,7 +290,7 @@ def test_a_store_says_when_its_database_is_away(tmp_path: Path, postgres_url: st
         postgres_url.rpartition("/")[0] + "/no_such_database",
     ):
         away = object.__new__(Store)
-        away.engine = stores.make_engine(url)
+        away.engine = make_engine(url)
         with pytest.raises(SQLAlchemyError):
             away.check()
         away.engine.dispose()

@@ -7,7 +7,7 @@ from alembic.config import Config
 from sqlalchemy import Engine, text
 
 from peerview_common.settings import IngestSettings
-from peerview_ingest.store import make_engine
+from peerview_ingest.database import make_engine
 
 
 def migrate(engine: Engine) -> None:

@@ -14,19 +14,16 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     Connection,
-    Engine,
-    create_engine,
     delete,
-    event,
     func,
     insert,
     select,
     text,
     update,
 )
-from sqlalchemy.engine import make_url
 
 from peerview_ingest import statements
+from peerview_ingest.database import make_engine
 from peerview_ingest.fhir.objection import Word
 from peerview_ingest.keyring import PracticeKeys
 from peerview_ingest.plan import Holder, Knowledge, Known, PatientState, Plan
@@ -44,37 +41,10 @@ from peerview_ingest.tables import (
 CHUNK: Final = 500
 """Keys in one IN list: SQLite's oldest limit on parameters is 999."""
 IDEMPOTENCY_MS: Final = 7 * 86_400_000
-SQLITE_WAIT_S: Final = 10
-"""How long a write waits for another process that writes; ``?timeout=`` in the URL goes before."""
-LOCK_TIMEOUT_MS: Final = 30_000
-"""How long a submission waits for its practice's turn on PostgreSQL before it is answered 503."""
 MAX_SUBJECT: Final = 200
 HOLDER: Final = struct.Struct(">16sI")
 
 T = TypeVar("T")
-
-
-def make_engine(url: str) -> Engine:
-    if make_url(url).get_backend_name() == "sqlite":
-        wait = float(str(make_url(url).query.get("timeout", SQLITE_WAIT_S)))
-        engine = create_engine(
-            url, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": wait}
-        )
-
-        @event.listens_for(engine, "connect")
-        def _pragmas(connection: Any, _: Any) -> None:
-            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "temp_store=MEMORY"):
-                connection.execute(f"PRAGMA {pragma}")
-
-        return engine
-    return create_engine(
-        url,
-        hide_parameters=True,
-        pool_size=10,
-        max_overflow=60,
-        pool_pre_ping=True,
-        connect_args={"options": f"-c lock_timeout={LOCK_TIMEOUT_MS}", "connect_timeout": 5},
-    )
 
 
 class Store:
