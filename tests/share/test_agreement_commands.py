@@ -1,6 +1,7 @@
 """`peerview agreement`, as practices' people use it, and what they are told when it cannot be."""
 
 import json
+import re
 
 import pytest
 from structlog.testing import capture_logs
@@ -202,3 +203,21 @@ def test_what_people_are_told_when_it_cannot_be(run, drafted, tmp_path, world):
         env={"PEERVIEW_SHARE": "http://127.0.0.1:1", "PEERVIEW_TOKEN": "x"},
     )
     assert "nothing answers at this address" in str(done.exception)
+
+
+def test_listed_limited_and_with_its_history(run, drafted):
+    assert "no agreement names" in run(A, "list")
+    run(A, "create", drafted)
+    for practice in (A, B, C):
+        run(practice, "sign", "north", "--yes")
+    assert "north in north: version 1 active" in run(B, "list")
+    told = run(B, "limit", "north", "--indicator", "dna=none", "--indicator", "upc=anonymous")
+    assert "A99002 allows in north: named\n  dna: none\n  upc: anonymous\n" in told
+    told = run(B, "limit", "north", "--indicator", "upc=", "--mode", "distribution")
+    assert "north: distribution\n  dna: none\n" in told
+    assert run(B, "limit", "north") == told
+    assert "is dna meant?" in run(B, "limit", "north", "--indicator", "dnaa=none")
+    assert "is not INDICATOR=LEVEL" in run(B, "limit", "north", "--indicator", "dna", code=2)
+    told = run(C, "history", "north")
+    assert re.search(r"Z  version 1  A99002 +limited, by dr-jones", told)
+    assert "none" not in told, "what it limits is its own affair"

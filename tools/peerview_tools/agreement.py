@@ -3,7 +3,7 @@
 import base64
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -109,6 +109,54 @@ def withdraw(identity: str, *, url: str, token: str, yes: bool) -> int:
     told = [p["othersToldBy"] for p in found["parties"] if p["othersToldBy"]]
     if told:
         print(f"It holds now. The others must be told by {max(told)}")
+    return 0
+
+
+def limit(identity: str, own: Sequence[str], mode: str | None, *, url: str, token: str) -> int:
+    """What is not named stays as it is; 2 for words that say nothing."""
+    practice = _practice(token)
+    path = f"/v1/agreements/{quote(identity, safe='')}"
+    with _client(url, token) as client:
+        found = client.get(path)
+        limits = found["limits"].get(practice)
+        if limits is None:
+            raise ServiceError(0, f"{practice} is no party of {identity}: it has nothing to limit")
+        if mode is not None:
+            limits["mode"] = mode
+        for word in own:
+            name, given, level = word.partition("=")
+            if not given:
+                print(f"peerview agreement limit: {word} is not INDICATOR=LEVEL", file=sys.stderr)
+                return 2
+            if level:
+                limits["perIndicator"][name] = level
+            else:
+                limits["perIndicator"].pop(name, None)
+        if own or mode is not None:
+            found = client.call("PUT", f"{path}/limits", limits)
+    print(f"{practice} allows in {identity}: {found['limits'][practice]['mode']}")
+    for name, level in found["limits"][practice]["perIndicator"].items():
+        print(f"  {name}: {level}")
+    return 0
+
+
+def listed(*, url: str, token: str) -> int:
+    with _client(url, token) as client:
+        found = client.get("/v1/agreements")["agreements"]
+    for item in found:
+        states = ", ".join(f"version {v['version']} {v['status']}" for v in item["versions"])
+        print(f"{item['id']} in {item['network']}: {states}; “{item['title']}”")
+    if not found:
+        print("no agreement names a practice of this token")
+    return 0
+
+
+def history(identity: str, *, url: str, token: str) -> int:
+    with _client(url, token) as client:
+        found = client.get(f"/v1/agreements/{quote(identity, safe='')}/history")["changes"]
+    for item in found:
+        print(f"{item['at']}  version {item['version']}  {item['practice'] or '-':<10} "
+              f"{item['event']}, by {item['by']}")  # fmt: skip
     return 0
 
 

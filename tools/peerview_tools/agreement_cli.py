@@ -106,6 +106,22 @@ def diff(
     raise typer.Exit(agreement.diff(old, *versions, url=share, token=token))
 
 
+@agreements.command("list")
+def list_(at: Share, token: Token) -> None:
+    """Your practice's agreements and where each version stands."""
+    from peerview_tools import agreement
+
+    raise typer.Exit(agreement.listed(url=at, token=token))
+
+
+@agreements.command("history")
+def history(identity: AgreementId, at: Share, token: Token) -> None:
+    """Everything that happened to an agreement, oldest first: when, who and what."""
+    from peerview_tools import agreement
+
+    raise typer.Exit(agreement.history(identity, url=at, token=token))
+
+
 @agreements.command("create")
 def create(file: File, at: Share, token: Token) -> None:
     """Propose an agreement, or its next version. Nothing is shared before all have signed."""
@@ -183,6 +199,29 @@ def withdraw(identity: AgreementId, at: Share, token: Token, yes: Yes = False) -
     from peerview_tools import agreement
 
     raise typer.Exit(agreement.withdraw(identity, url=at, token=token, yes=yes))
+
+
+@agreements.command("limit")
+def limit(
+    identity: AgreementId,
+    at: Share,
+    token: Token,
+    indicator: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="INDICATOR=LEVEL",
+            help="Of one indicator; repeatable. INDICATOR= takes it back.",
+        ),
+    ] = None,
+    mode: Annotated[
+        str | None, typer.Option(metavar="LEVEL", help="Of all that have no level of their own.")
+    ] = None,
+) -> None:
+    """Allow less than the agreement does: named (as the terms say), anonymous, distribution, none
+    or prohibit. What is not named here stays; without options it says what holds."""
+    from peerview_tools import agreement
+
+    raise typer.Exit(agreement.limit(identity, indicator or [], mode, url=at, token=token))
 
 
 @agreements.command("explain")

@@ -194,6 +194,20 @@ def test_limits_of_a_party_lower_what_others_see_and_what_it_sees(world):
     assert {c["indicator"] for c in world.peers(B).json()["cells"]} == {"dna"}
 
 
+def test_a_limit_of_what_is_not_there_is_refused_by_its_name(world):
+    """Else a slip would look like a limit, and the figure would go on being shown."""
+    world.agree(document(A, B))
+    url = "/v1/agreements/north-learning/limits"
+    headers = world.issuer.headers(B)
+    answer = world.client.put(url, json={"perIndicator": {"bp-htn-u8": "none"}}, headers=headers)
+    assert answer.status_code == 422
+    (fault,) = answer.json()["errors"]
+    assert fault["place"] == "perIndicator.bp-htn-u8"
+    assert fault["reason"] == "there is no indicator “bp-htn-u8”; is bp-htn-u80 meant?"
+    # one that only another version lists may be limited before that is in force
+    assert world.client.put(url, json={"perIndicator": {"upc": "none"}}, headers=headers).is_success
+
+
 def test_every_change_is_kept_and_waits_for_the_mirror(world):
     world.agree(document(A, B))
     world.act("north-learning", A, "suspend")

@@ -179,6 +179,36 @@ def test_a_draft_of_the_next_version_hides_nothing_of_the_one_in_force(proposed)
     )
 
 
+def test_a_practice_allows_less_and_takes_that_back(proposed):
+    for practice in (A, B, C):
+        sign(proposed, practice)
+    proposed.release({p: {"dna": patients(20, 400)} for p in (A, B, C)})
+
+    def dna_of_b():
+        cells = proposed.peers(A).json()["cells"]
+        return {c["subject"]: c["state"] for c in cells if c["indicator"] == "dna"}.get(B)
+
+    person, path = Person(proposed, B), "/agreements/north-learning/limits"
+    assert f'href="{path}"' in person.get("/agreements/north-learning").text
+    page = text_of(person.get(path))
+    assert "reciprocal" in page
+    assert "Did not attend by name" in page
+    answer = person.post(path, **{"mode": "", "limit-dna": "sometimes"})
+    assert answer.status_code == 422
+    assert "Choose one of the levels" in answer.text
+    assert dna_of_b() == "value"
+    answer = person.post(path, **{"mode": "anonymous", "limit-dna": "none"})
+    assert answer.headers["location"] == "/agreements/north-learning?done=limited"
+    assert dna_of_b() is None
+    again = person.get(path).text
+    assert '<option value="anonymous" selected>' in again
+    assert '<option value="none" selected>' in again
+    person.post(path, **{"mode": "", "limit-dna": ""})
+    assert dna_of_b() == "value"
+    person.post("/agreements/north-learning/withdraw", confirmed="yes")
+    assert "nothing that your practice can limit" in text_of(person.get(path))
+
+
 def test_withdrawing_is_final_and_says_so(proposed):
     for practice in (A, B, C):
         sign(proposed, practice)

@@ -3,14 +3,16 @@
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Annotated, Any, Final, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from peerview_common.catalogue import catalogue
 from peerview_share.agreements import consistency, enforced
+from peerview_share.agreements.clauses import Limits
 from peerview_share.agreements.consistency import Fault
 from peerview_share.agreements.document import Agreement
 
@@ -65,6 +67,15 @@ def check(document: Any) -> list[Fault]:
         fault
         for fault in _once_each(found)
         if fault.clause not in inside or fault.why not in general
+    ]
+
+
+def check_limits(limits: Limits) -> list[Fault]:
+    """An indicator that is not there: whoever wrote it would think that another one is hidden."""
+    return [
+        Fault(f"perIndicator.{name}", f"there is no indicator “{name}”{_meant(name, catalogue())}")
+        for name in limits.per_indicator
+        if name not in catalogue()
     ]
 
 
@@ -147,8 +158,8 @@ _PATTERNS: Final = {
 }
 
 
-def _meant(alias: Any, clauses: Mapping[str, str]) -> str:
-    close = difflib.get_close_matches(str(alias), [*clauses], 1)
+def _meant(alias: Any, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(str(alias), [*known], 1)
     return f"; is {close[0]} meant?" if close else ""
 
 

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from peerview_common.days import iso_millis, iso_or_none
 from peerview_common.problem import Problem
 from peerview_share.agreements.acts import RefusedError, UnknownAgreementError
-from peerview_share.agreements.checking import FaultyDocumentError, parse
+from peerview_share.agreements.checking import FaultyDocumentError, check_limits, parse
 from peerview_share.agreements.difference import difference
 from peerview_share.agreements.document import Agreement, Limits, Role
 from peerview_share.agreements.life import AgreementRecord, PartyRecord, statuses
@@ -219,7 +219,13 @@ def admit(
 
 @router.put("/{agreement}/limits")
 def limit(agreement: str, limits: Limits, actor: Signatory, share: ShareParts) -> dict[str, Any]:
-    """What this practice allows, where it is less than the agreement does."""
+    """What this practice allows, where it is less than the agreement does: all of it, in place of
+    what it allowed before."""
+    if wrong := check_limits(limits):
+        raise Problem(
+            422, "not-valid", "nothing is limited: the limits name what is not there",
+            errors=[{"place": fault.clause, "reason": fault.why} for fault in wrong],
+        )  # fmt: skip
     _do(lambda: share.acts.limit(agreement, limits, actor))
     return _one(share, agreement, None, frozenset({actor.ods}))
 

@@ -40,6 +40,7 @@ DONE: Final = {
     "edited": "The draft is changed. Whoever signed other terms signs again.",
     "asked": "You have signed, and asked to join. Those decide whom the terms name.",
     "agreed": "You have agreed to the practice that asks to join.",
+    "limited": "Your practice allows what you have chosen, from now on.",
     "withdrawn": "Your practice has withdrawn. Nobody sees new figures of it under this agreement.",
 }
 EVENTS: Final = {
@@ -107,7 +108,10 @@ def may_now(found: Versions, visitor: Visitor) -> list[str]:
         acts.append("resume")
     elif any(status in HOLDS for _, status in as_party):
         acts.append("suspend")
-    if any(status not in (Status.EXPIRED, Status.WITHDRAWN) for _, status in present):
+    over = (Status.EXPIRED, Status.WITHDRAWN)
+    if any(status not in over for _, status in as_party):
+        acts.append("limit")
+    if any(status not in over for _, status in present):
         acts.append("withdraw")
     if as_party and found[-1][1] not in (Status.DRAFT, Status.WITHDRAWN):
         acts.append("next")

@@ -15,6 +15,7 @@ from peerview_share.api.practices import objected_sentence
 from peerview_share.service import Share
 from peerview_share.web import (
     agreement_acts,
+    agreement_limits,
     agreement_pages,
     agreement_signing,
     disclosure_page,
@@ -33,7 +34,10 @@ router = APIRouter(include_in_schema=False, route_class=PageRoute)
 def install(app: FastAPI) -> None:
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     # what is written out comes before what any name fits
-    for part in (draft_pages, agreement_pages, agreement_signing, agreement_acts, disclosure_page):
+    for part in (
+        draft_pages, agreement_pages, agreement_signing, agreement_limits, agreement_acts,
+        disclosure_page,
+    ):  # fmt: skip
         app.include_router(part.router)
     app.include_router(router)
 
