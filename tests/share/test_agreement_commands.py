@@ -96,7 +96,16 @@ def test_diff_of_two_files(run, drafted):
 def test_from_a_draft_to_a_withdrawal(run, drafted, world, tmp_path):
     assert "is draft; not yet signed by" in run(A, "create", drafted)
     better = edited(drafted, title="Better", withdrawal={"noticeDays": 30, "pastData": "remove"})
-    assert "is draft" in run(B, "edit", better)
+    told = run(B, "edit", better, stdin="n\n", code=1)
+    assert "The title would be “Better” instead of “Learning together”" in told
+    assert "is draft" in run(B, "edit", better, stdin="y\n")
+    document = run(B, "show", "north", "--document")
+    assert json.loads(document) == json.loads(run(C, "show", "north", "--version", 1))["agreement"]
+    file = tmp_path / "shown.json"
+    file.write_text(document.replace("Better", "Best"))
+    told = run(C, "edit", file, "--edition", "1.0")
+    assert "dr-jones of A99002 saved another text of this draft meanwhile" in told
+    assert "is draft" in run(C, "edit", file, "--edition", "1.1")
     assert "Sign these terms for your practice?" in run(A, "sign", "north", stdin="n\n", code=1)
     for code in (A, B):
         run(code, "sign", "north", "--yes")

@@ -11,6 +11,8 @@ from urllib.parse import quote, urlencode
 import typer
 
 from peerview_share.agreements import keys
+from peerview_share.agreements.checking import FaultyDocumentError, parse
+from peerview_share.agreements.difference import difference
 from peerview_tools import signing_key
 from peerview_tools.agreement_files import read, say
 from peerview_tools.client import Client, ServiceError
@@ -18,24 +20,43 @@ from peerview_tools.demo import actions
 
 
 def create(file: Path, *, url: str, token: str) -> int:
-    return _send(file, "POST", url=url, token=token)
-
-
-def edit(file: Path, *, url: str, token: str) -> int:
-    return _send(file, "PUT", url=url, token=token)
-
-
-def _send(file: Path, method: str, *, url: str, token: str) -> int:
     document = read(file)
     if document is None:
         return 2
-    path = "/v1/agreements"
-    if method == "PUT":
-        path += f"/{quote(str(document.get('id', '-')), safe='')}"
     with _client(url, token) as client:
-        found = client.call(method, path, document)
+        found = client.post("/v1/agreements", document)
     _say_status(found)
     return 0
+
+
+def edit(file: Path, *, edition: str | None, yes: bool, url: str, token: str) -> int:
+    """Changes the text that was shown, or the edition that is named, and no other."""
+    document = read(file)
+    if document is None:
+        return 2
+    identity = document.get("id", "-") if isinstance(document, dict) else "-"
+    path = f"/v1/agreements/{quote(str(identity), safe='')}"
+    with _client(url, token) as client:
+        if edition is None:
+            found = client.get(path)
+            edition = found["edition"]
+            if not yes and not _replaced(found, document):
+                return 1
+        found = client.call("PUT", path, document, headers={"If-Match": f'"{edition}"'})
+    _say_status(found)
+    return 0
+
+
+def _replaced(found: Mapping[str, Any], document: Any) -> bool:
+    """Whether the draft as it stands is to be replaced, once it is known what that changes."""
+    try:
+        changes = difference(parse(found["agreement"]), parse(document))
+    except FaultyDocumentError:
+        # the service says what is wrong with it
+        return True
+    print(f"Of the draft as it stands, edition {found['edition']}:")
+    say(changes)
+    return typer.confirm("Replace it?")
 
 
 def sign(identity: str, *, url: str, token: str, yes: bool, key: Path | None = None) -> int:
@@ -192,9 +213,11 @@ def export(identity: str, version: int | None, *, url: str, token: str) -> int:
     return 0
 
 
-def show(identity: str, *, url: str, token: str) -> int:
+def show(identity: str, version: int | None, *, document_only: bool, url: str, token: str) -> int:
+    chosen = "" if version is None else f"?version={version}"
     with _client(url, token) as client:
-        _print(_found(client, identity))
+        found = client.get(f"/v1/agreements/{quote(identity, safe='')}{chosen}")
+    _print(found["agreement"] if document_only else found)
     return 0
 
 

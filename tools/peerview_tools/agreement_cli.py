@@ -131,11 +131,24 @@ def create(file: File, at: Share, token: Token) -> None:
 
 
 @agreements.command("edit")
-def edit(file: File, at: Share, token: Token) -> None:
+def edit(
+    file: File,
+    at: Share,
+    token: Token,
+    edition: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N.M",
+            help="The draft that the file was made from, as `show` says it: another "
+            "one is not changed. Without it you are shown what would change, and asked.",
+        ),
+    ] = None,
+    yes: Yes = False,
+) -> None:
     """Give a draft another text. Who signed other terms signs again."""
     from peerview_tools import agreement
 
-    raise typer.Exit(agreement.edit(file, url=at, token=token))
+    raise typer.Exit(agreement.edit(file, edition=edition, yes=yes, url=at, token=token))
 
 
 @agreements.command("sign")
@@ -258,11 +271,19 @@ def export(
 
 
 @agreements.command("show")
-def show(identity: AgreementId, at: Share, token: Token) -> None:
+def show(
+    identity: AgreementId,
+    at: Share,
+    token: Token,
+    version: Annotated[int | None, typer.Option(min=1, help="The newest otherwise.")] = None,
+    document: Annotated[
+        bool, typer.Option("--document", help="The document alone, to be edited.")
+    ] = False,
+) -> None:
     """An agreement with its state and signatures, as JSON."""
     from peerview_tools import agreement
 
-    raise typer.Exit(agreement.show(identity, url=at, token=token))
+    raise typer.Exit(agreement.show(identity, version, document_only=document, url=at, token=token))
 
 
 @agreements.command("key")

@@ -101,11 +101,19 @@ class Client:
                     continue
                 raise ServiceError(0, f"{method} {self.url}{path}: {_cause(error)}") from error
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         """The JSON of a successful answer; ServiceError with the reason of any other."""
         data = None if body is None else json.dumps(body).encode()
-        headers = {} if data is None else {"Content-Type": "application/json"}
-        answer = self.request(method, path, data, headers | {"Accept": "application/json"})
+        sent = {"Accept": "application/json"} | dict(headers or {})
+        sent |= {} if data is None else {"Content-Type": "application/json"}
+        answer = self.request(method, path, data, sent)
         if answer.status >= 300:
             raise refusal(method, f"{self.url}{path}", answer)
         return answer.json() if answer.data else None

@@ -19,6 +19,15 @@ def call(world, method, path, code, json=None, **claims):
     )
 
 
+def edit(world, code, text, edition="1.0"):
+    """As one who was shown an edition of the draft."""
+    return world.client.put(
+        f"/v1/agreements/{NAME}",
+        json=text,
+        headers=world.issuer.headers(code) | ({"If-Match": f'"{edition}"'} if edition else {}),
+    )
+
+
 def read(world, code, **params):
     answer = world.client.get(
         f"/v1/agreements/{NAME}", headers=world.issuer.headers(code), params=params
@@ -51,7 +60,7 @@ def explain(world, code, viewer, subject, indicator="bp-htn-u80", network="north
 
 def test_an_edited_draft_is_signed_anew_and_the_first_signature_is_kept(world):
     first = world.agree(document(A, B), A)["termsHash"]
-    answer = call(world, "PUT", f"/agreements/{NAME}", B, document(A, B, title="Better"))
+    answer = edit(world, B, document(A, B, title="Better"))
     assert answer.status_code == 200, answer.text
     edited = answer.json()
     assert edited["agreement"]["title"] == "Better"
@@ -71,16 +80,49 @@ def sign(world, code, terms, version=1, **more):
 
 def test_only_parties_may_change_and_the_signature_holds_for_the_terms(world):
     terms = world.agree(document(A, B), A)["termsHash"]
-    answer = call(world, "PUT", f"/agreements/{NAME}", A, document(A, B, C))
+    answer = edit(world, A, document(A, B, C))
     assert answer.json()["termsHash"] == terms
     assert [bool(p["signedAt"]) for p in answer.json()["parties"]] == [True, False, False]
-    stranger = call(world, "PUT", f"/agreements/{NAME}", D, document(A, B, D))
+    stranger = edit(world, D, document(A, B, D))
     assert stranger.status_code == 404
+
+
+def test_of_two_who_edit_one_draft_the_later_is_told_and_undoes_nothing(world):
+    world.agree(document(A, B), A)
+    shown = world.client.get(f"/v1/agreements/{NAME}", headers=world.issuer.headers(A))
+    assert shown.headers["ETag"] == '"1.0"'
+    assert shown.json()["edition"] == "1.0"
+    first = edit(world, B, document(A, B, title="Better"))
+    assert (first.status_code, first.headers["ETag"]) == (200, '"1.1"')
+
+    late = edit(world, A, document(A, B, dpiaRef="DPIA-7"))
+    assert problem(late) == (412, "changed-meanwhile")
+    told = late.json()
+    assert "dr-jones of A99002 saved another text of this draft meanwhile" in told["detail"]
+    assert (late.headers["ETag"], told["edition"], told["savedFor"]) == ('"1.1"', "1.1", B)
+    assert any("Better" in change for change in told["changes"]), "what it would have undone"
+    assert read(world, A)["agreement"]["title"] == "Better"
+    assert edit(world, A, document(A, B, title="Better", dpiaRef="DPIA-7"), "1.1").is_success
+
+
+@pytest.mark.parametrize(
+    ("tag", "status"),
+    [(None, 428), ('"1.0"', 200), ('"0.9", "1.0"', 200), ("*", 200), ('W/"1.0"', 412), ("1.0", 412),
+     ('"2.0"', 412), ("", 412)],
+)  # fmt: skip
+def test_an_edit_says_of_which_text_it_is(world, tag, status):
+    world.agree(document(A, B), A)
+    headers = world.issuer.headers(B) | ({} if tag is None else {"If-Match": tag})
+    answer = world.client.put(
+        f"/v1/agreements/{NAME}", json=document(A, B, title="Better"), headers=headers
+    )
+    assert answer.status_code == status, answer.text
+    assert (read(world, A)["agreement"]["title"] == "Better") == (status == 200)
 
 
 def test_what_all_have_signed_is_not_edited(world):
     world.agree(document(A, B))
-    answer = call(world, "PUT", f"/agreements/{NAME}", A, document(A, B, title="Better"))
+    answer = edit(world, A, document(A, B, title="Better"))
     assert problem(answer) == (409, "not-a-draft")
 
 

@@ -585,6 +585,7 @@ def test_a_draft_is_changed_by_its_parties_until_all_have_signed(proposed):
     page = person.get("/agreements/north-learning/edit")
     assert 'action="/agreements/north-learning/edit"' in page.text
     data = draft(title="Learning better", items=["dna"], do="propose") | {"network-id": "north"}
+    data |= form_of(page)
     data |= {"party-1-ods": C, "party-1-name": "Third"}
     answer = person.post("/agreements/north-learning/edit", **data)
     assert answer.status_code == 303, text_of(answer)
@@ -598,6 +599,64 @@ def test_a_draft_is_changed_by_its_parties_until_all_have_signed(proposed):
         assert sign(proposed, practice).status_code == 303
     assert person.get("/agreements/north-learning/edit").status_code == 409
     assert person.post("/agreements/north-learning/edit", **data).status_code == 409
+
+
+def form_of(answer):
+    """What a browser would send of the page's form: its hidden fields, as far as needed here."""
+    return {"edition": re.search(r'name="edition" value="([^"]*)"', answer.text)[1]}
+
+
+def test_of_two_who_change_a_draft_the_later_is_told_and_loses_nothing(proposed):
+    path = "/agreements/north-learning/edit"
+    fields = {
+        "title": "Learning together", "network-id": "north", "network-name": "North network",
+        "network-type": "pcn", "purposes": "quality-improvement", "mode": "named",
+        "validFrom": "2026-01-01", "audiences": "members", "reciprocal": "yes", "every": "1",
+        "admission": "quorum", "pastData": "remove", "confidentialityBasis": "anonymised",
+        "items": "dna",
+    } | {f"party-{n}-{part}": value for n, code in enumerate((A, B, C)) for part, value in
+         (("ods", code), ("name", f"Practice {code}"), ("role", "controller"))}  # fmt: skip
+    first, second = Person(proposed, A), Person(proposed, B)
+    a, b = (form_of(person.get(path)) | fields for person in (first, second))
+    a["title"], b["retention"] = "Ours is better", "Two years"
+    assert first.post(path, **a, do="propose").status_code == 303
+
+    for do in ("check", "propose"):
+        late = second.post(path, **b, do=do)
+        assert late.status_code == 412
+        told = text_of(late)
+        assert "Somebody else saved this draft meanwhile" in told
+        assert "demo session of Practice A99001 saved another text on 21 September 2026" in told
+        assert "What they changed" in told
+        assert "title Learning together Ours is better" in told
+        assert "Where your form differs" in told
+        assert "title Ours is better Learning together" in told
+        assert "Two years</textarea>" in late.text, "what was typed is still there"
+        assert "Propose" not in told
+        assert 'value="propose"' not in late.text, "it is checked before it replaces anything"
+    stands = proposed.client.get(
+        "/v1/agreements/north-learning", headers=proposed.issuer.headers(B)
+    ).json()
+    assert (stands["agreement"]["title"], stands["agreement"]["retention"]) == (
+        "Ours is better",
+        "",
+    )
+    # more rows do not make it forget which text it began with
+    more = second.post(path, **b, do="rows")
+    assert form_of(more)["edition"] == b["edition"]
+    b |= form_of(late) | {"title": "Ours is better"}
+    assert second.post(path, **b, do="check").status_code == 200
+    assert second.post(path, **b, do="propose").status_code == 303
+
+    for practice in (A, B, C):
+        text = proposed.client.get(
+            "/v1/agreements/north-learning", headers=proposed.issuer.headers(practice)
+        ).json()
+        proposed.sign("north-learning", practice, text["termsHash"])
+    gone = second.post(path, **b, do="propose")
+    assert gone.status_code == 409
+    assert "only a draft is changed" in gone.text
+    assert "Two years</textarea>" in gone.text
 
 
 def test_what_a_version_changes_is_said_in_words(proposed):

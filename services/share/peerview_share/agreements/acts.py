@@ -1,6 +1,6 @@
 """What people do with agreements. Each act is one transaction, and takes effect at once."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from peerview_common.days import date_of, day_of_millis
@@ -9,11 +9,17 @@ from peerview_share.agreements.clauses import LeadPractice, Limits, Role
 from peerview_share.agreements.document import Agreement
 from peerview_share.agreements.life import AgreementRecord, PartyRecord, Status
 from peerview_share.agreements.replay import Event
-from peerview_share.agreements.turn import Actor, RefusedError, Turn, UnknownAgreementError
+from peerview_share.agreements.turn import (
+    Actor,
+    ChangedMeanwhileError,
+    RefusedError,
+    Turn,
+    UnknownAgreementError,
+)
 from peerview_share.store import agreements as store
 from peerview_share.store.database import Database
 
-__all__ = ["Actor", "Acts", "RefusedError", "UnknownAgreementError"]
+__all__ = ["Actor", "Acts", "ChangedMeanwhileError", "RefusedError", "UnknownAgreementError"]
 
 _OPEN = (Status.SIGNED, Status.ACTIVE, Status.SUSPENDED)
 
@@ -52,8 +58,11 @@ class Acts:
             record = AgreementRecord(document, document.terms_hash(), ())
             turn.note(record, Event.PROPOSED, terms=record.terms_hash)
 
-    def edit(self, document: Agreement, actor: Actor) -> None:
-        """Another text for a draft. Signatures hold as long as the terms are the same."""
+    def edit(self, document: Agreement, actor: Actor, *, of: Collection[str] | None = None) -> None:
+        """Another text for a draft. Signatures hold as long as the terms are the same.
+
+        ``of``: the editions that the change may have been made of. Raises ChangedMeanwhileError
+        where the draft is another by now, so that nobody undoes what others wrote unseen."""
         _must_take_part(document, actor)
         with self._turn(document.id, actor) as turn:
             record, party = turn.own()
@@ -63,6 +72,9 @@ class Acts:
                 raise RefusedError(
                     "not-a-draft", "what all have signed is not edited; propose the next version"
                 )
+            if of is not None and newest.edition not in of:
+                saved = store.saved(turn.connection, *newest.key)
+                raise ChangedMeanwhileError(newest, saved)
             if document.version != newest.document.version:
                 raise RefusedError("version", f"version: the draft is {newest.document.version}")
             if document.plain() == newest.text:

@@ -84,6 +84,11 @@ class AgreementRecord:
         return self.document.id, self.document.version
 
     @property
+    def edition(self) -> str:
+        """Which text this is: version and edit. A draft that is changed has another."""
+        return f"{self.document.version}.{self.edit}"
+
+    @property
     def starts(self) -> int:
         return starts(self.document)
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from peerview_share.agreements.life import AgreementRecord, PartyRecord, Status, statuses
 from peerview_share.agreements.replay import Event
 from peerview_share.store import agreements as store
+from peerview_share.store.agreements import Saved
 
 
 class RefusedError(Exception):
@@ -17,6 +18,19 @@ class RefusedError(Exception):
         super().__init__(detail)
         self.code = code
         self.detail = detail
+
+
+class ChangedMeanwhileError(RefusedError):
+    """A change was made of another text than the one that stands: somebody saved theirs since."""
+
+    def __init__(self, record: AgreementRecord, saved: Saved) -> None:
+        who = f"{saved.by} of {saved.practice}" if saved.practice else saved.by
+        super().__init__(
+            "changed-meanwhile",
+            f"{who} saved another text of this draft meanwhile: it is edition {record.edition} now",
+        )
+        self.record = record
+        self.saved = saved
 
 
 class UnknownAgreementError(Exception):

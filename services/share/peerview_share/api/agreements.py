@@ -1,16 +1,21 @@
 """Agreements over HTTP: propose, edit, compare, sign, join, admit, suspend, withdraw, explain."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Body, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from peerview_common.days import iso_millis, iso_or_none
 from peerview_common.problem import Problem
-from peerview_share.agreements.acts import RefusedError, UnknownAgreementError
+from peerview_share.agreements.acts import (
+    ChangedMeanwhileError,
+    RefusedError,
+    UnknownAgreementError,
+)
 from peerview_share.agreements.checking import FaultyDocumentError, check_limits, parse
 from peerview_share.agreements.difference import difference
 from peerview_share.agreements.document import Agreement, Limits, Role
@@ -64,17 +69,43 @@ def propose(
     parsed = _parsed(document)
     _do(lambda: share.acts.create(parsed, actor))
     response.headers["Location"] = f"/v1/agreements/{parsed.id}?version={parsed.version}"
-    return _one(share, parsed.id, parsed.version, frozenset({actor.ods}))
+    return _tagged(response, share, parsed.id, parsed.version, frozenset({actor.ods}))
 
 
 @router.put("/{agreement}")
-def edit(agreement: str, document: Document, actor: Signatory, share: ShareParts) -> dict[str, Any]:
-    """Another text for a draft. Who signed other terms signs again."""
+def edit(
+    agreement: str,
+    document: Document,
+    actor: Signatory,
+    share: ShareParts,
+    response: Response,
+    if_match: Annotated[
+        str | None, Header(description="The ETag of the draft that was changed")
+    ] = None,
+) -> dict[str, Any]:
+    """Another text for a draft. Who signed other terms signs again. Needs the ``ETag`` of the text
+    that was changed, in ``If-Match``: where somebody saved another since, nothing is changed (412).
+    """
     parsed = _parsed(document)
     if parsed.id != agreement:
         raise Problem(422, "not-valid", f"id: says {parsed.id}, and this is {agreement}")
-    _do(lambda: share.acts.edit(parsed, actor))
-    return _one(share, parsed.id, parsed.version, frozenset({actor.ods}))
+    editions = _editions(if_match)
+    try:
+        _do(lambda: share.acts.edit(parsed, actor, of=editions))
+    except ChangedMeanwhileError as error:
+        record, saved = error.record, error.saved
+        raise Problem(
+            412,
+            error.code,
+            f"{error.detail}. Read it, and make your change of that",
+            headers={"ETag": _tag(record)},
+            edition=record.edition,
+            savedBy=saved.by,
+            savedFor=saved.practice,
+            savedAt=iso_millis(saved.at),
+            changes=difference(record.document, parsed, practice=actor.ods),
+        ) from error
+    return _tagged(response, share, parsed.id, parsed.version, frozenset({actor.ods}))
 
 
 @router.get("")
@@ -110,6 +141,7 @@ def read(
     agreement: str,
     principal: Caller,
     share: ShareParts,
+    response: Response,
     version: Annotated[int | None, Query(ge=1)] = None,
     terms: Annotated[str | None, Query(pattern=r"^[0-9a-f]{64}$")] = None,
 ) -> dict[str, Any]:
@@ -118,7 +150,7 @@ def read(
     principal.require_scope(READ)
     if terms is not None:
         return _invited(share, agreement, terms)
-    return _one(share, agreement, version, principal.practices)
+    return _tagged(response, share, agreement, version, principal.practices)
 
 
 @router.get("/{agreement}/difference")
@@ -247,6 +279,39 @@ def act(
     return _one(share, agreement, None, frozenset({actor.ods}))
 
 
+def _editions(if_match: str | None) -> frozenset[str] | None:
+    """Those that ``If-Match`` names; None for ``*``, which any text matches."""
+    if if_match is None:
+        raise Problem(
+            428,
+            "precondition-needed",
+            "say which text you changed: its ETag, in the header If-Match, so that nobody undoes "
+            "what somebody else saved meanwhile",
+        )
+    if if_match.strip() == "*":
+        return None
+    # a weak tag, W/"...", never matches here (RFC 9110, 13.1.1)
+    named = (each.strip() for each in if_match.split(","))
+    return frozenset(each[1:-1] for each in named if re.fullmatch(r'"[^"]*"', each))
+
+
+def _tag(record: AgreementRecord) -> str:
+    return f'"{record.edition}"'
+
+
+def _tagged(
+    response: Response,
+    share: Share,
+    agreement: str,
+    version: int | None,
+    practices: frozenset[str],
+) -> dict[str, Any]:
+    """With the tag of its text, which `edit` asks for. It says nothing of states or signatures."""
+    found = _one(share, agreement, version, practices)
+    response.headers["ETag"] = f'"{found["edition"]}"'
+    return found
+
+
 def _parsed(document: dict[str, Any]) -> Agreement:
     try:
         return parse(document)
@@ -262,6 +327,8 @@ def _do(action: Callable[[], None]) -> None:
         action()
     except UnknownAgreementError as error:
         raise _unknown() from error
+    except ChangedMeanwhileError:
+        raise
     except RefusedError as error:
         raise Problem(409, error.code, error.detail) from error
 
@@ -310,6 +377,7 @@ def _one(
         signatures = store.signatures(connection, *record.key)
     return {
         "agreement": record.text,
+        "edition": record.edition,
         "status": status,
         "termsHash": record.terms_hash,
         "parties": [_party(record, party) for party in record.parties],

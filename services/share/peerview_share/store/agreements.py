@@ -6,6 +6,7 @@ How an agreement stands is not stored: it follows from its history (`agreements/
 import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -129,6 +130,43 @@ def insert_text(
             "created_by": by,
         },
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Who wrote the text of a version that stands last, and when (milliseconds UTC)."""
+
+    by: str
+    practice: str | None
+    at: int
+
+
+def saved(connection: Connection, agreement: str, version: int) -> Saved:
+    table = schema.agreement_history
+    row = connection.execute(
+        select(table.c.by, table.c.ods, table.c.at)
+        .where(
+            table.c.agreement == agreement,
+            table.c.version == version,
+            table.c.event.in_([Event.PROPOSED.value, Event.EDITED.value]),
+        )
+        .order_by(table.c.seq.desc())
+        .limit(1)
+    ).one()
+    return Saved(row.by, row.ods, row.at)
+
+
+def text(
+    connection: Connection, agreement: str, version: int, edit: int
+) -> Mapping[str, Any] | None:
+    """One text of a version, as it was saved; None where there is none."""
+    table = schema.agreements
+    found = connection.execute(
+        select(table.c.document).where(
+            table.c.id == agreement, table.c.version == version, table.c.edit == edit
+        )
+    ).scalar()
+    return None if found is None else _parsed(found)[1]
 
 
 def insert_signature(

@@ -1,26 +1,33 @@
 """Drafting an agreement, or its next version: fill in, check, propose."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from peerview_common.problem import Problem
-from peerview_share.agreements.acts import Actor, RefusedError, UnknownAgreementError
+from peerview_share.agreements.acts import (
+    Actor,
+    ChangedMeanwhileError,
+    RefusedError,
+    UnknownAgreementError,
+)
 from peerview_share.agreements.checking import check, parse
 from peerview_share.agreements.document import Agreement
 from peerview_share.agreements.life import AgreementRecord, Status
 from peerview_share.api.callers import ShareParts
 from peerview_share.service import Share
+from peerview_share.store import agreements as store
 from peerview_share.web import draft_form, draft_rows, terms
 from peerview_share.web.agreement_pages import common, may, version_of
 from peerview_share.web.draft_words import CHOICES, LABELS
 from peerview_share.web.forms import Fields, Submitted
 from peerview_share.web.rendering import html
 from peerview_share.web.routes import PageRoute
-from peerview_share.web.visitor import Looking, Visitor
+from peerview_share.web.visitor import Looking, Visitor, names
 
 router = APIRouter(prefix="/agreements", include_in_schema=False, route_class=PageRoute)
 
@@ -36,7 +43,10 @@ def new_page(request: Request, share: ShareParts, visitor: Looking) -> Response:
 @router.get("/{agreement}/next-version")
 def next_page(request: Request, agreement: str, share: ShareParts, visitor: Looking) -> Response:
     visitor.actor()
-    record, _ = version_of(share, visitor, agreement, None)
+    record, status = version_of(share, visitor, agreement, None)
+    if status is Status.DRAFT:
+        # there is one already: that one is changed
+        return RedirectResponse(f"/agreements/{agreement}/edit", status_code=303)
     return _form(request, share, visitor, draft_form.fields_of(record.text), _Next(record.text))
 
 
@@ -45,7 +55,13 @@ def edit_page(request: Request, agreement: str, share: ShareParts, visitor: Look
     visitor.actor()
     record, status = version_of(share, visitor, agreement, None)
     _must_be_draft(record, status, visitor)
-    return _form(request, share, visitor, draft_form.fields_of(record.text), _Edit(record.text))
+    return _form(
+        request,
+        share,
+        visitor,
+        draft_form.fields_of(record.text),
+        _Edit(record.text, edition=record.edition),
+    )
 
 
 @router.post("/{agreement}/edit")
@@ -53,8 +69,10 @@ def edit(
     request: Request, agreement: str, share: ShareParts, visitor: Looking, fields: Submitted
 ) -> Response:
     record, status = version_of(share, visitor, agreement, None)
-    _must_be_draft(record, status, visitor)
-    return _take(request, share, visitor, fields, _Edit(record.text))
+    # what was typed stays, also where all have signed meanwhile
+    closed = None if "edit" in may(record, status, visitor) else NO_DRAFT
+    work = _Edit(record.text, edition=record.edition, closed=closed)
+    return _take(request, share, visitor, fields, work)
 
 
 @router.post("/new")
@@ -77,6 +95,10 @@ class _New:
     before: Mapping[str, Any] = field(default_factory=dict)
     heading: str = "Draft an agreement"
     done: str = "proposed"
+    edition: str = ""
+    """Which text a draft has now."""
+    closed: str | None = None
+    """Why nothing can be changed now."""
 
     @property
     def address(self) -> str:
@@ -86,7 +108,8 @@ class _New:
         """Clauses that the form does not decide."""
         return {}
 
-    def act(self, share: Share) -> Callable[[Agreement, Actor], None]:
+    def act(self, share: Share, of: str) -> Callable[[Agreement, Actor], None]:
+        """What is done in the end. ``of``: the edition that the form began with."""
         return share.acts.create
 
 
@@ -119,8 +142,32 @@ class _Edit(_New):
     def fixed(self) -> dict[str, Any]:
         return {name: self.before[name] for name in ("id", "version", "supersedes")}
 
-    def act(self, share: Share) -> Callable[[Agreement, Actor], None]:
-        return share.acts.edit
+    def act(self, share: Share, of: str) -> Callable[[Agreement, Actor], None]:
+        return partial(share.acts.edit, of={of})
+
+
+NO_DRAFT: Final = (
+    "only a draft is changed, by its parties, and this is none any more: propose the next version"
+)
+
+
+def _overtaken(share: Share, work: _New, began: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Who saved meanwhile, what that changed, and where this form differs from it."""
+    identity, version = str(work.before["id"]), int(work.before["version"])
+    number, _, edit = began.partition(".")
+    known = number == str(version) and edit.isascii() and edit.isdigit() and len(edit) < 7
+    with share.database.read() as connection:
+        saved = store.saved(connection, identity, version)
+        before = store.text(connection, identity, version, int(edit)) if known else None
+    return {
+        "by": saved.by,
+        "practice": names(share).get(saved.practice or "", saved.practice or ""),
+        "at": saved.at,
+        "theirs": [] if before is None else terms.changes(before, work.before),
+        "ours": terms.changes(
+            work.before, document if check(document) else parse(document).plain()
+        ),
+    }
 
 
 def _must_be_draft(record: AgreementRecord, status: Status, visitor: Visitor) -> None:
@@ -132,7 +179,12 @@ def _take(request: Request, share: Share, visitor: Visitor, fields: Fields, work
     actor = visitor.actor()
     if fields.one("do") == "rows":
         return _form(request, share, visitor, fields, work, more=3 * draft_rows.EMPTY_ROWS)
+    if work.closed is not None:
+        return _form(request, share, visitor, fields, work, wrong=[("", work.closed)])
     document = draft_form.document_of(fields, work.before) | work.fixed()
+    of = fields.one("edition")
+    if of != work.edition:
+        return _form(request, share, visitor, fields, work, overtaken=(of, document))
     wrong = [(fault.clause, fault.why) for fault in check(document)]
     if wrong:
         return _form(request, share, visitor, fields, work, wrong=wrong)
@@ -140,11 +192,14 @@ def _take(request: Request, share: Share, visitor: Visitor, fields: Fields, work
     if fields.one("do") != "propose":
         return _form(request, share, visitor, fields, work, checked=agreement)
     try:
-        work.act(share)(agreement, actor)
+        work.act(share, of)(agreement, actor)
     except UnknownAgreementError:
         # an id that others use; nothing is said of theirs
         told = [("id", "choose another id")]
         return _form(request, share, visitor, fields, work, wrong=told)
+    except ChangedMeanwhileError as error:
+        now = replace(work, before=error.record.text, edition=error.record.edition)
+        return _form(request, share, visitor, fields, now, overtaken=(of, document))
     except RefusedError as error:
         clause, _, why = error.detail.partition(": ")
         told = [(clause, why) if why else ("", error.detail)]
@@ -163,19 +218,26 @@ def _form(
     wrong: list[tuple[str, str]] | None = None,
     checked: Agreement | None = None,
     more: int = draft_rows.EMPTY_ROWS,
+    overtaken: tuple[str, dict[str, Any]] | None = None,
 ) -> Response:
+    """``overtaken``: the edition that the form began with, and what the form says, where somebody
+    saved another text meanwhile."""
     text = None if checked is None else checked.plain()
     changes = [] if text is None or not work.before else terms.changes(work.before, text)
     return html(
         request,
         share,
         "draft.html",
-        status=422 if wrong else 200,
+        status=412 if overtaken else 409 if work.closed else 422 if wrong else 200,
+        overtaken=None if overtaken is None else _overtaken(share, work, *overtaken),
+        # a form that comes back for other reasons goes on with the text that it began with
+        edition=work.edition if overtaken else fields.one("edition") or work.edition,
         **common(share, visitor),
         fields=fields,
         before=work.before,
         heading=work.heading,
         address=work.address,
+        tables={table.prefix: table for table in draft_rows.TABLES},
         rows={table.prefix: draft_rows.count(table, fields, more) for table in draft_rows.TABLES},
         errors=draft_form.read(fields, work.before).placed(wrong or []),
         checked=checked,

@@ -1,7 +1,7 @@
 """Lists of the draft form that have a row for each: parties, recipients by name, contacts. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from peerview_share.web.draft_clauses import Kind, shown, taken
@@ -20,6 +20,11 @@ class Column:
     """In the names of its fields: ``party-0-ods``."""
     label: str
     kind: Kind = Kind.LINE
+    optional: bool = False
+    size: int = 40
+    """How many characters its fields are wide."""
+    joint: str = "of"
+    """Between its label and the row: Code *of* party 1."""
     default: str = ""
     """Said where the row is left open here; such a column makes no row by itself."""
 
@@ -36,24 +41,29 @@ class Table:
         return f"{self.prefix}-{row}-{column.part}"
 
     def label(self, row: int, column: Column) -> str:
-        return f"{column.label} of {self.one} {row + 1}"
+        return f"{column.label} {column.joint} {self.one} {row + 1}"
 
 
-_CODE: Final = Column("odsCode", "ods", "Code", Kind.CODE)
+_CODE: Final = Column("odsCode", "ods", "Code", Kind.CODE, size=10)
 _NAME: Final = Column("name", "name", "Name")
 PARTIES: Final = Table(
     "party",
     "party",
     (
         _CODE,
-        _NAME,
-        Column("role", "role", "Role", Kind.CHOICE, "controller"),
-        Column("signatory", "signatory", "Who will sign"),
+        replace(_NAME, size=30),
+        Column("role", "role", "Role", Kind.CHOICE, default="controller"),
+        Column("signatory", "signatory", "Who will sign", optional=True, size=20, joint="for"),
     ),
     500,
 )
 RECIPIENTS: Final = Table("recipient", "recipient", (_CODE, _NAME), 50)
-CONTACTS: Final = Table("contact", "contact", (_NAME, Column("email", "email", "Email")), 50)
+CONTACTS: Final = Table(
+    "contact",
+    "contact",
+    (replace(_NAME, size=36), Column("email", "email", "Email", optional=True, size=36)),
+    50,
+)
 TABLES: Final = (PARTIES, RECIPIENTS, CONTACTS)
 
 
