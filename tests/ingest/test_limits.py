@@ -176,7 +176,7 @@ async def test_bodies_held_are_bounded_all_callers_together(
 
     first = asyncio.create_task(service.send("POST", "/fhir", content=slowly()))
     second = asyncio.create_task(service.send("POST", "/fhir", content=slowly()))
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while held() < 800_000:
         assert time.monotonic() < end
         await asyncio.sleep(0.001)

