@@ -190,6 +190,27 @@ async def test_readiness_names_what_is_wrong(service: Service) -> None:
     assert b"peerview_ingest_resources_total" in (await service.client.get("/metrics")).content
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "content", "told"),
+    [
+        ("POST", "/v1/bulk?upload=x&from_line=0", "{}", "from_line: Input should be greater"),
+        ("PUT", "/v1/extracts/2026-01-02?mode=half", "", "mode: Input should be 'full' or 'delta'"),
+        ("PUT", "/v1/extracts/01-02-2026?mode=full", "", "day: Input should be a valid date"),
+        ("POST", "/v1/uploads", '{"full": "perhaps"}', "full: Input should be a valid boolean"),
+        ("POST", "/v1/uploads", '{"SECRET": 1}', "has a field that is not described"),
+        ("POST", "/v1/uploads", "[]", "the body is no JSON object"),
+    ],
+)
+async def test_what_is_wrong_with_a_request_is_named_and_not_repeated(
+    service: Service, method: str, path: str, content: str, told: str
+) -> None:
+    answer = await service.send(method, path, content=content)
+    assert (answer.status_code, told in answer.json()["detail"]) == (400, True), answer.text
+    assert "SECRET" not in answer.text
+    assert "perhaps" not in answer.text
+    assert "half" not in answer.text
+
+
 # -- who may send
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
+from structlog.testing import capture_logs
 
 from peerview_common.days import from_millis
 from peerview_ingest import capability, fhir_routes
@@ -13,6 +14,7 @@ from peerview_ingest.fhir.types import RESOURCE_TYPES
 from tests.ingest.builders import (
     NOW,
     ODS,
+    PRACTICE,
     Json,
     appointment,
     bundle,
@@ -440,21 +442,25 @@ async def test_a_repeated_key_says_that_it_is_the_first_answer(service: Service)
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "document"),
+    ("method", "path", "document", "route"),
     [
-        ("POST", "/fhir/", bundle(patient(UUID))),
-        ("POST", "/fhir/Patient/", patient(UUID)),
-        ("PUT", f"/fhir/Patient/{UUID}/", patient(UUID)),
-        ("DELETE", f"/fhir/Patient/{UUID}//", None),
+        ("POST", "/fhir/", bundle(patient(UUID)), "/fhir"),
+        ("POST", "/fhir/Patient/", patient(UUID), "/fhir/{kind}"),
+        ("PUT", f"/fhir/Patient/{UUID}/", patient(UUID), "/fhir/{kind}/{id_text}"),
+        ("DELETE", f"/fhir/Patient/{UUID}//", None, "/fhir/{kind}/{id_text}"),
     ],
 )
 async def test_a_slash_at_the_end_changes_nothing(
-    service: Service, method: str, path: str, document: Json | None
+    service: Service, method: str, path: str, document: Json | None, route: str
 ) -> None:
-    answer = await service.send(method, path, json=document)
+    with capture_logs() as lines:
+        answer = await service.send(method, path, json=document)
+        assert (await service.client.get("/fhir/metadata/")).status_code == 200
     assert answer.status_code == 202, answer.text
     assert answer.headers["Peerview-Receipt"].startswith("accepted=1")
-    assert (await service.client.get("/fhir/metadata/")).status_code == 200
+    told = [line for line in lines if line["event"] == "request"]
+    assert [entry["route"] for entry in told] == [route, "/fhir/metadata"]
+    assert [entry["practice"] for entry in told] == [PRACTICE, None]
 
 
 async def test_an_empty_body_is_told_as_such(service: Service) -> None:

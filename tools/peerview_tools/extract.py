@@ -5,6 +5,7 @@ import gzip
 import json
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -193,14 +194,28 @@ def _tell(files: Sequence[TableFile], report: Mapping[str, Any]) -> None:
     print(json.dumps({**told, "tables": tables, **more, "positions": report["positions"]}))
 
 
+ALIKE: Final = 3
+"""Rows of a table that are told one by one of each reason; of the rest how many there are."""
+
+
 def _tell_reasons(files: Sequence[TableFile], report: Mapping[str, Any]) -> None:
     paths = {each.table: each.path for each in files}
     for name, table in report.get("tables", {}).items():
+        path = paths.get(name, name)
         for kind, reasons in (("", table["rejections"]), ("warning: ", table["warnings"])):
+            alike: Counter[str] = Counter()
             for found in reasons:
                 column = f"{found['column']}: " if found["column"] else ""
-                place = f"{paths.get(name, name)}:{found['line']}"
-                print(f"{place}: {kind}{column}{found['reason']}", file=sys.stderr)
+                why = f"{kind}{column}{found['reason']}"
+                alike[why] += 1
+                if alike[why] <= ALIKE:
+                    print(f"{path}:{found['line']}: {why}", file=sys.stderr)
+            for why, number in alike.items():
+                if number > ALIKE:
+                    print(f"{path}: {number - ALIKE} more rows: {why}", file=sys.stderr)
+        untold = table["rejected"] - len(table["rejections"])
+        if untold > 0:
+            print(f"{path}: {untold} further rows were rejected", file=sys.stderr)
 
 
 def _rejected(report: Mapping[str, Any]) -> int:

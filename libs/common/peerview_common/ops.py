@@ -67,7 +67,8 @@ def measure(app: FastAPI, service: str) -> None:
 class Measured:
     """ASGI middleware: each request by its route's template. Never its path or query string, which
     may hold ids, and never a header's text, which may hold a token. A service that has looked at
-    the caller's trace context puts its trace id into ``request.state.trace``."""
+    the caller puts the trace id of its trace context into ``request.state.trace``, and the practice
+    that it acts for into ``request.state.practice``."""
 
     def __init__(self, app: ASGIApp, service: str) -> None:
         self._app = app
@@ -105,6 +106,7 @@ class Measured:
                 took
             )
             tell = log.debug if route in QUIET else log.info
+            state = scope.get("state", {})
             tell(
                 "request",
                 method=method,
@@ -113,5 +115,6 @@ class Measured:
                 ms=round(took * 1000, 1),
                 read=read,
                 written=written,
-                trace=scope.get("state", {}).get("trace"),
+                trace=state.get("trace"),
+                practice=state.get("practice"),
             )

@@ -141,8 +141,10 @@ def _install(app: FastAPI) -> None:
         )
 
     @app.exception_handler(RequestValidationError)
-    async def _validation(request: Request, _: RequestValidationError) -> Response:
-        return await _problem(request, Problem(400, "structure", "the request is not valid"))
+    async def _validation(request: Request, error: RequestValidationError) -> Response:
+        # all of them are parameters that the routes declare: their names are ours
+        told = "; ".join(f"{found['loc'][-1]}: {found['msg']}" for found in error.errors())
+        return await _problem(request, Problem(400, "structure", told))
 
     @app.exception_handler(BusyError)
     async def _busy(request: Request, _: BusyError) -> Response:

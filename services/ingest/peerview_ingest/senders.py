@@ -87,6 +87,7 @@ class Senders:
         self, request: Request, principal: Principal, *, opted_out_too: bool = False
     ) -> Sender:
         practice = self._practice(principal, _single(request, "ods-code"))
+        request.state.practice = practice
         if practice in self._settings.opted_out_practices and not opted_out_too:
             raise Problem(403, "opted-out", "this practice has opted out: nothing of it is taken")
         if len(principal.system) > MAX_SOURCE:

@@ -22,10 +22,20 @@ async def small_body(request: Request, kind: type[M]) -> M:
     except NotJsonError as error:
         raise Problem(400, "structure", str(error)) from None
     except ValidationError as error:
-        # a name that is none of the fields' is the sender's text, and is not repeated
-        places = {str(found["loc"][0]) for found in error.errors() if found["loc"]}
-        known = sorted(places & kind.model_fields.keys()) or ["the body"]
-        raise Problem(400, "structure", f"not as described: {', '.join(known)}") from None
+        raise Problem(400, "structure", wrong(error, kind)) from None
+
+
+def wrong(error: ValidationError, kind: type[BaseModel]) -> str:
+    """What is wrong with a body that is no ``kind``: its own fields by their names, and what they
+    must be. A name that is none of theirs is the sender's text, and is not repeated."""
+    told: dict[str, str] = {}
+    for found in error.errors(include_input=False, include_context=False, include_url=False):
+        name = str(found["loc"][0]) if found["loc"] else ""
+        if name in kind.model_fields:
+            told.setdefault(name, f"{name}: {found['msg']}")
+        else:
+            told.setdefault("", "the body is no JSON object, or has a field that is not described")
+    return "; ".join(told.values())
 
 
 def described(kind: type[BaseModel]) -> dict[str, Any]:

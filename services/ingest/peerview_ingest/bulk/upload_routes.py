@@ -21,6 +21,7 @@ from peerview_ingest.bulk.uploads import (
 )
 from peerview_ingest.parsing import NotJsonError, parse
 from peerview_ingest.senders import Senders
+from peerview_ingest.small_bodies import wrong
 from peerview_ingest.submission import Ingest, Sender
 
 MAX_BODY: Final = 10_000
@@ -160,12 +161,7 @@ async def _body(request: Request, kind: type[Body]) -> Body:
     except NotJsonError as error:
         raise Problem(400, "structure", str(error)) from None
     except ValidationError as error:
-        # names of fields are the sender's words: only those that we know are repeated
-        places = {str(found["loc"][0]) for found in error.errors() if found["loc"]}
-        known = (
-            ", ".join(sorted(places & set(kind.model_fields))) or "an unknown field, or no object"
-        )
-        raise Problem(400, "structure", f"not valid: {known}") from None
+        raise Problem(400, "structure", wrong(error, kind)) from None
 
 
 def _takes(kind: type[BaseModel]) -> dict[str, Any]:

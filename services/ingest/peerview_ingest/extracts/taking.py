@@ -68,7 +68,8 @@ class Extracts:
             raise Problem(
                 409,
                 "no-mapping",
-                "no mapping names this source system: the operator registers one, see docs",
+                "no mapping names this source system, which is the token's claim `system`: the "
+                "operator adds it to the `sources` of a mapping",
             )
         return mapping
 
