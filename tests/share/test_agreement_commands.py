@@ -230,3 +230,15 @@ def test_listed_limited_and_with_its_history(run, drafted):
     told = run(C, "history", "north")
     assert re.search(r"Z  version 1  A99002 +limited, by dr-jones", told)
     assert "none" not in told, "what it limits is its own affair"
+
+
+def test_a_lost_key_is_revoked_unless_the_practice_objects(run, drafted, tmp_path):
+    key = tmp_path / "a.pem"
+    run(A, "key", key, "--practice", A)
+    words = ("--practice", A, "--reason", "lost")
+    assert "lacks the scope" in run(A, "revoke-key", *words)
+    operator = {"scope": "keys:revoke", "roles": ("operator",)}
+    told = run("OPS", "revoke-key", *words, **operator)
+    assert "unless the practice objects before" in told
+    assert "stopped: A99001 goes on signing" in run(A, "keep-key", *words, "--key", key)
+    assert "no revocation of the key of A99001 waits" in run(A, "keep-key", *words)

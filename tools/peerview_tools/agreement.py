@@ -230,9 +230,39 @@ def register_key(file: Path, practice: str, *, former: Path | None, url: str, to
     if former is not None:
         body["formerProof"] = signing_key.text(signing_key.load(former).sign(message))
     with _client(url, token) as client:
-        client.call("PUT", f"/v1/practices/{quote(practice, safe='')}/signing-key", body)
+        client.call("PUT", _key_path(practice), body)
     print(f"{practice} signs with {public} now, and nothing less is accepted from it. Keep {file}.")
     return 0
+
+
+def revoke_key(practice: str, reason: str, *, url: str, token: str) -> int:
+    with _client(url, token) as client:
+        found = client.post(f"{_key_path(practice)}/revocation", {"reason": reason})
+    waits = found["revocation"]
+    print(
+        f"asked: the key {waits['publicKey']} of {practice} is revoked at {waits['effectiveAt']},"
+    )
+    print("unless the practice objects before. It and all that share an agreement with it are told")
+    print(
+        "on their pages, in each agreement and by agreement.events. Ring the practice up as well."
+    )
+    return 0
+
+
+def keep_key(practice: str, reason: str, *, key: Path | None, url: str, token: str) -> int:
+    body = {"reason": reason}
+    with _client(url, token) as client:
+        if key is not None:
+            held = signing_key.load(key)
+            message = keys.keep_message(practice, signing_key.public(held))
+            body["proof"] = signing_key.text(held.sign(message))
+        found = client.post(f"{_key_path(practice)}/revocation/stop", body)
+    print(f"stopped: {practice} goes on signing with {found['publicKey']}")
+    return 0
+
+
+def _key_path(practice: str) -> str:
+    return f"/v1/practices/{quote(practice, safe='')}/signing-key"
 
 
 def _give(

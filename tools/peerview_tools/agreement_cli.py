@@ -303,6 +303,33 @@ def key(
     raise typer.Exit(agreement.register_key(file, practice, former=former, url=at, token=token))
 
 
+@agreements.command("revoke-key")
+def revoke_key(
+    practice: Ods,
+    reason: Annotated[str, typer.Option(help="Why; all that are told can read it.")],
+    at: Share,
+    token: Token,
+) -> None:
+    """Ask that a practice's lost key be revoked, days from now. Operator: scope keys:revoke."""
+    from peerview_tools import agreement
+
+    raise typer.Exit(agreement.revoke_key(practice, reason, url=at, token=token))
+
+
+@agreements.command("keep-key")
+def keep_key(
+    practice: Ods,
+    reason: Annotated[str, typer.Option(help="Why; all that are told can read it.")],
+    at: Share,
+    token: Token,
+    key: Key = None,
+) -> None:
+    """Stop a revocation that waits: the practice objects, or the operator calls it off."""
+    from peerview_tools import agreement
+
+    raise typer.Exit(agreement.keep_key(practice, reason, key=key, url=at, token=token))
+
+
 @agreements.command("signature")
 def signature(
     file: Annotated[Path, typer.Argument(metavar="FILE.pem", dir_okay=False)],

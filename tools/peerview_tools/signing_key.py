@@ -96,6 +96,9 @@ def meaning(message: str) -> str | None:
         }:
             whole = keys.admission_message(practice, agreement, version, admitted)
             said = f"{practice} agrees to {admitted} joining version {version} of {agreement}"
+        case {"act": "keep-key", "practice": str(practice), "publicKey": str(public_key)}:
+            whole = keys.keep_message(practice, public_key)
+            said = f"{practice} objects to the revocation of its key {public_key}"
         case _:
             return None
     return said if whole == message.encode() else None

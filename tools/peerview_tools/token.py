@@ -17,6 +17,7 @@ SCOPES: Final = (
     "pseudonyms:read",
     "share:read",
     "release:operate",
+    "keys:revoke",
     "metrics:read",
 )
 ROLES: Final = ("clinical", "signatory", "operator")

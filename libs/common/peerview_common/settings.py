@@ -176,6 +176,12 @@ class ShareSettings(CommonSettings):
     revision_max_age_s: float = Field(
         4.0, description="Deny when the last successful poll is older."
     )
+    key_revocation_days: float = Field(
+        14,
+        ge=7,
+        description="How long the revocation of a practice's signing key waits once an operator "
+        "has asked for it, so that the practice can object.",
+    )
     snapshot_months: int = Field(36, description="How long the gate remembers snapshots.")
     attack_hour: int = Field(
         2,

@@ -29,6 +29,7 @@ from peerview_common.topics import (
 )
 from peerview_share.agreements.acts import Acts
 from peerview_share.agreements.current import CurrentAgreements
+from peerview_share.agreements.key_acts import KeyActs
 from peerview_share.agreements.life import Status, statuses
 from peerview_share.api.app import SERVICE, create_app
 from peerview_share.consume.live import LiveFigures
@@ -250,6 +251,7 @@ def build(
         verifier=TokenVerifier.from_settings(settings),
         agreements=agreements,
         acts=Acts(database, clock, agreements.poll),
+        keys=KeyActs(database, clock, agreements.poll, settings.key_revocation_days),
         figures=figures,
         published=published,
         views=views,

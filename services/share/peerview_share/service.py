@@ -8,6 +8,7 @@ from peerview_common.catalogue import IndicatorInfo
 from peerview_common.settings import ShareSettings
 from peerview_share.agreements.acts import Acts
 from peerview_share.agreements.current import CurrentAgreements
+from peerview_share.agreements.key_acts import KeyActs
 from peerview_share.consume.live import LiveFigures
 from peerview_share.delivery.published import PublishedEpochs
 from peerview_share.delivery.viewing import Views
@@ -29,6 +30,7 @@ class Share:
     verifier: TokenVerifier
     agreements: CurrentAgreements
     acts: Acts
+    keys: KeyActs
     figures: LiveFigures
     published: PublishedEpochs
     views: Views

@@ -66,6 +66,7 @@ def test_what_is_audit():
         "releases",
         "retractions",
         "signatures",
+        "signing_key_acts",
         "signing_keys",
         "successions",
     }

@@ -191,3 +191,51 @@ def test_without_its_key_a_practice_still_shows_less_and_leaves(keyed):
         )  # fmt: skip
         assert answer.status_code == 303, text_of(answer)
     assert "version 2 active" in text_of(Person(keyed, A).get(AGREEMENT))
+
+
+def test_all_are_told_on_their_pages_and_the_practice_objects(keyed):
+    assert "with nothing less" in text_of(Person(keyed, A).get("/signing-key"))
+    headers = keyed.issuer.headers("OPS", scope="keys:revoke", roles=("operator",), subject="op")
+    url = f"/v1/practices/{A}/signing-key/revocation"
+    asked = keyed.client.post(url, json={"reason": "It was <stolen>"}, headers=headers)
+    assert asked.status_code == 202, asked.text
+    for path in ("/", "/agreements", AGREEMENT, f"{AGREEMENT}/sign"):
+        told = text_of(Person(keyed, B).get(path))
+        assert "The signing key of Practice A99001 (A99001) is to be revoked on 5 October" in told
+        assert "“It was &lt;stolen&gt;”" in told
+        assert "is to be revoked" not in text_of(Person(keyed, D).get("/")), "no business of D"
+    person = Person(keyed, A)
+    assert "Your practice can object" in text_of(person.get("/"))
+    page = person.get("/signing-key")
+    proof = signed(keyed, A, page)
+    assert person.post("/signing-key", proof="").status_code == 422
+    wrong = person.post("/signing-key", reason="It is here", confirmed="yes", proof="x" * 88)
+    assert wrong.status_code == 422
+    assert "This is no signature" in wrong.text
+    assert 'value="It is here"' in wrong.text
+    done = person.post("/signing-key", reason="It is here", confirmed="yes", proof=proof)
+    assert done.status_code == 303
+    told = text_of(person.get("/signing-key"))
+    assert "It was stopped on 21 September 2026" in told
+    assert "objected for your practice: “It is here”" in told
+    assert "is to be revoked" not in text_of(Person(keyed, B).get("/"))
+    assert "the revocation of its signing key was stopped" in text_of(
+        Person(keyed, B).get(AGREEMENT)
+    )
+
+
+def test_after_a_revocation_the_page_says_what_is_to_be_done(keyed):
+    headers = keyed.issuer.headers("OPS", scope="keys:revoke", roles=("operator",))
+    keyed.client.post(
+        f"/v1/practices/{A}/signing-key/revocation", json={"reason": "lost"}, headers=headers
+    )
+    keyed.clock.pass_days(14)
+    keyed.share.agreements.poll()
+    assert "registers a new key" in text_of(Person(keyed, A).get("/signing-key"))
+    assert "Your practice signs nothing until it has registered" in text_of(
+        Person(keyed, A).get("/")
+    )
+    answer = sign(keyed, A)
+    assert answer.status_code == 422
+    assert "The key of A99001 was revoked: register a new one" in text_of(answer)
+    assert signatures(keyed) == []

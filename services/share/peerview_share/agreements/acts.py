@@ -17,6 +17,7 @@ from peerview_share.agreements.turn import (
     UnknownAgreementError,
 )
 from peerview_share.store import agreements as store
+from peerview_share.store import signing_keys
 from peerview_share.store.database import Database
 
 __all__ = ["Actor", "Acts", "ChangedMeanwhileError", "RefusedError", "UnknownAgreementError"]
@@ -242,35 +243,6 @@ class Acts:
         self._changed()
         return sorted(set(left))
 
-    def register_key(
-        self,
-        public_key: str,
-        actor: Actor,
-        *,
-        proof: str,
-        former_proof: str | None = None,
-    ) -> None:
-        """An Ed25519 key, in base64, for the actor's practice. ``proof`` is made with the key
-        itself, ``former_proof`` with the one that it replaces, if there is one."""
-        message = keys.key_message(actor.ods, public_key)
-        with self._database.write() as connection:
-            store.next_revision(connection)
-            former = store.public_key(connection, actor.ods)
-            try:
-                keys.verify(public_key, proof, message)
-                if former is not None:
-                    if former_proof is None:
-                        raise keys.KeyProofError(
-                            f"{actor.ods} has a key: sign the new one with it too"
-                        )
-                    keys.verify(former, former_proof, message)
-            except keys.KeyProofError as error:
-                raise RefusedError("key-proof", str(error)) from None
-            if former == public_key:
-                raise RefusedError("unchanged", f"this is the key of {actor.ods} already")
-            at = self._clock()
-            store.insert_key(connection, actor.ods, public_key, by=actor.subject, at=at)
-
     @contextmanager
     def _turn(self, agreement: str, actor: Actor) -> Iterator[Turn]:
         with self._database.write() as connection:
@@ -307,7 +279,13 @@ class Acts:
     def _prove(self, turn: Turn, message: bytes, proof: str | None) -> str | None:
         """The key that the proof was made with; None for a practice that has none."""
         ods = turn.actor.ods
-        key = store.public_key(turn.connection, ods)
+        state = signing_keys.state(turn.connection, ods)
+        if state.revoked(turn.at):
+            # never back to less: a token alone signs nothing for a practice that had a key
+            raise RefusedError(
+                "key-revoked", f"the key of {ods} was revoked: register a new one, and sign with it"
+            )
+        key = state.public_key
         if key is None:
             if proof is not None:
                 raise RefusedError("key-proof", f"{ods} has registered no key to prove this with")

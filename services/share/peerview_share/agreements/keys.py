@@ -51,6 +51,11 @@ def key_message(practice: str, public_key: str) -> bytes:
     return rfc8785.dumps({"act": "register-key", "practice": practice, "publicKey": public_key})
 
 
+def keep_message(practice: str, public_key: str) -> bytes:
+    """What is signed to object to the revocation of a key, with that key."""
+    return rfc8785.dumps({"act": "keep-key", "practice": practice, "publicKey": public_key})
+
+
 def verify(public_key: str, signature: str, message: bytes) -> None:
     """``public_key`` and ``signature`` in base64. Raises KeyProofError."""
     key = Ed25519PublicKey.from_public_bytes(decoded(public_key, KEY_BYTES, "the public key"))

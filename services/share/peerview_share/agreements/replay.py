@@ -41,6 +41,11 @@ class Event(StrEnum):
     WITHDRAWN = "withdrawn"
     SUCCEEDED = "succeeded"
     """A party, by another practice: it leaves, and the other does not come in its place."""
+    KEY_REVOCATION_ASKED = "key-revocation-asked"
+    """Of a party's signing key, by an operator. What follows of it is told by `key_state`."""
+    KEY_REVOCATION_STOPPED = "key-revocation-stopped"
+    KEY_REGISTERED = "key-registered"
+    """A new one, by a party whose key was revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,16 @@ def replay(
     return tuple(_record(version, parties) for _, version in sorted(versions.items()))
 
 
-_COUNT_NOTHING = frozenset({Event.LIMITED, Event.ASKED, Event.AGREED})
+_COUNT_NOTHING = frozenset(
+    {
+        Event.LIMITED,
+        Event.ASKED,
+        Event.AGREED,
+        Event.KEY_REVOCATION_ASKED,
+        Event.KEY_REVOCATION_STOPPED,
+        Event.KEY_REGISTERED,
+    }
+)
 
 
 def _settle(version: _Version, before: int) -> None:

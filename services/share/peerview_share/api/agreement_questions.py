@@ -1,4 +1,4 @@
-"""Over HTTP: why a viewer may see something or not, keys that practices sign with, mergers."""
+"""Over HTTP: why a viewer may see something or not, and mergers."""
 
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from peerview_common.ids import OdsText
 from peerview_common.problem import Problem
 from peerview_share.agreements.acts import Actor, RefusedError
 from peerview_share.agreements.explain import explain
-from peerview_share.api.callers import OPERATE, READ, Caller, ShareParts, Signatory
+from peerview_share.api.callers import OPERATE, READ, Caller, ShareParts
 from peerview_share.store import agreements as store
 
 router = APIRouter(prefix="/v1", tags=["agreements"])
@@ -21,14 +21,6 @@ router = APIRouter(prefix="/v1", tags=["agreements"])
 
 class _Request(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", populate_by_name=True)
-
-
-class KeyRequest(_Request):
-    """An Ed25519 public key, proved by itself and, if it replaces one, by that one."""
-
-    public_key: str = Field(max_length=64)
-    proof: str = Field(max_length=128)
-    former_proof: str | None = Field(None, max_length=128)
 
 
 class Succession(_Request):
@@ -84,30 +76,6 @@ def explanation(
         "place": found.place or None,
         "why": found.why,
     }
-
-
-@router.put("/practices/{practice}/signing-key")
-def register_key(
-    practice: str, request: KeyRequest, actor: Signatory, share: ShareParts
-) -> dict[str, Any]:
-    """From then on the practice signs, asks and admits with this key, and with nothing less."""
-    if actor.ods != practice:
-        raise AuthError(403, "the token does not act for this practice", "practice")
-    try:
-        share.acts.register_key(
-            request.public_key, actor, proof=request.proof, former_proof=request.former_proof
-        )
-    except RefusedError as error:
-        raise Problem(409, error.code, error.detail) from error
-    return {"practice": practice, "publicKey": request.public_key}
-
-
-@router.get("/practices/{practice}/signing-key")
-def read_key(practice: str, principal: Caller, share: ShareParts) -> dict[str, Any]:
-    principal.require_scope(READ)
-    principal.require_practice(practice)
-    with share.database.read() as connection:
-        return {"practice": practice, "publicKey": store.public_key(connection, practice)}
 
 
 @router.post("/practices/succeeded")

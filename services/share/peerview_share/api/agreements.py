@@ -22,8 +22,10 @@ from peerview_share.agreements.document import Agreement, Limits, Role
 from peerview_share.agreements.life import AgreementRecord, PartyRecord, statuses
 from peerview_share.agreements.odrl import policy
 from peerview_share.api.callers import READ, Caller, ShareParts, Signatory
+from peerview_share.api.signing_keys import revocation
 from peerview_share.service import Share
 from peerview_share.store import agreements as store
+from peerview_share.store import signing_keys
 
 router = APIRouter(prefix="/v1/agreements", tags=["agreements"])
 
@@ -375,6 +377,9 @@ def _one(
     record, status = _found(share, agreement, version, practices)
     with share.database.read() as connection:
         signatures = store.signatures(connection, *record.key)
+        members = [party.ods for party in (*record.parties, *record.audience)]
+        keys = signing_keys.states(connection, members)
+    told = (revocation(keys[ods], share.clock()) for ods in sorted(keys))
     return {
         "agreement": record.text,
         "edition": record.edition,
@@ -397,6 +402,7 @@ def _one(
             for party in record.parties
             if party.ods in practices
         },
+        "keyRevocations": [found for found in told if found is not None],
         "signatures": [
             {**signature, "signedAt": iso_millis(signature["signedAt"])} for signature in signatures
         ],

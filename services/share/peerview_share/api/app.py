@@ -17,6 +17,7 @@ from peerview_share.api import (
     practices,
     previews,
     releases,
+    signing_keys,
 )
 from peerview_share.api.callers import METRICS
 from peerview_share.service import Share
@@ -49,7 +50,8 @@ def create_app(share: Share) -> FastAPI:
     ops.measure(app, SERVICE)
     app.include_router(ops.router(SERVICE, checks, metrics_guard=metrics_guard))
     for part in (
-        practices, previews, disclosures, networks, agreements, agreement_questions, releases
+        practices, previews, disclosures, networks, agreements, agreement_questions, releases,
+        signing_keys,
     ):  # fmt: skip
         app.include_router(part.router)
     page.install(app)

@@ -11,6 +11,7 @@ from peerview_share.service import Share
 
 READ = "share:read"
 OPERATE = "release:operate"
+REVOKE_KEYS = "keys:revoke"
 METRICS = "metrics:read"
 SIGNATORY = "signatory"
 

@@ -288,20 +288,6 @@ def signatures(connection: Connection, agreement: str, version: int) -> list[dic
     ]
 
 
-def public_key(connection: Connection, ods: str) -> str | None:
-    """The newest key of a practice, in base64; None where it signs by token."""
-    table = schema.signing_keys
-    newest = table.c.seq.desc()
-    return connection.execute(
-        select(table.c.public_key).where(table.c.ods == ods).order_by(newest).limit(1)
-    ).scalar()
-
-
-def insert_key(connection: Connection, ods: str, key: str, *, by: str, at: int) -> None:
-    row = {"ods": ods, "registered_at": at, "public_key": key, "by": by}
-    connection.execute(schema.signing_keys.insert(), row)
-
-
 def insert_succession(
     connection: Connection, predecessor: str, successor: str, day: int, *, by: str, at: int
 ) -> None:

@@ -85,6 +85,27 @@ signing_keys = Table(
     info=AUDIT,
 )
 
+# what was asked and stopped of a key that is registered; whether it is revoked follows by time
+signing_key_acts = Table(
+    "signing_key_acts",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("ods", String(10), nullable=False),
+    # revocation-asked, objected, called-off
+    Column("act", String(32), nullable=False),
+    Column("public_key", String(64), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    # of a revocation that is asked for: when it takes effect, unless it is stopped
+    Column("effective_at", BigInteger),
+    Column("by", String(255), nullable=False),
+    Column("reason", Text, nullable=False),
+    # of an objection that was signed with the key
+    Column("proof", String(128)),
+    Column("hash", String(64)),
+    Index("signing_key_acts_practice", "ods"),
+    info=AUDIT | {"chain": None},
+)
+
 agreement_history = Table(
     "agreement_history",
     metadata,

@@ -13,7 +13,7 @@ from peerview_share.agreements.life import AgreementRecord, Asking, Status, stat
 from peerview_share.api.callers import ShareParts
 from peerview_share.service import Share
 from peerview_share.store import agreements as store
-from peerview_share.web import preview, terms
+from peerview_share.web import key_notices, preview, terms
 from peerview_share.web.rendering import html
 from peerview_share.web.routes import PageRoute
 from peerview_share.web.visitor import Looking, Visitor, names
@@ -48,6 +48,9 @@ EVENTS: Final = {
     "agreed": "agreed to a practice that asks to join",
     "limited": "limited what it shows",
     "succeeded": "was succeeded by another practice",
+    "key-revocation-asked": "its signing key is to be revoked: the operator asked for it",
+    "key-revocation-stopped": "the revocation of its signing key was stopped",
+    "key-registered": "registered a new signing key, after the former was revoked",
 }
 
 
@@ -332,4 +335,5 @@ def common(share: Share, visitor: Visitor) -> dict[str, Any]:
         "own": visitor.own,
         "name": names(share).get(visitor.own, visitor.own),
         "may_sign": visitor.may_sign,
+        "key_notices": key_notices.notices(share, visitor.own),
     }

@@ -10,7 +10,6 @@ from typing import Final
 from peerview_share.agreements import keys
 from peerview_share.agreements.acts import RefusedError
 from peerview_share.service import Share
-from peerview_share.store import agreements as store
 from peerview_share.web.forms import Fields
 from peerview_share.web.visitor import Visitor
 
@@ -36,8 +35,7 @@ class Asked:
 
 def asked(share: Share, visitor: Visitor, message: bytes) -> Asked | None:
     """None where the visitor's practice has registered no key."""
-    with share.database.read() as connection:
-        key = store.public_key(connection, visitor.own)
+    key = share.keys.state(visitor.own).usable(share.clock())
     return None if key is None else Asked(message.decode(), key)
 
 

@@ -20,6 +20,8 @@ from peerview_share.web import (
     agreement_signing,
     disclosure_page,
     draft_pages,
+    key_notices,
+    key_pages,
     model,
     session,
     words,
@@ -36,7 +38,7 @@ def install(app: FastAPI) -> None:
     # what is written out comes before what any name fits
     for part in (
         draft_pages, agreement_pages, agreement_signing, agreement_limits, agreement_acts,
-        disclosure_page,
+        disclosure_page, key_pages,
     ):  # fmt: skip
         app.include_router(part.router)
     app.include_router(router)
@@ -98,6 +100,7 @@ def _content(share: Share, visitor: Visitor, network: str | None) -> dict[str, A
     )
     return {
         "section": "figures",
+        "key_notices": key_notices.notices(share, own),
         "practices": visitor.practices,
         "own": own,
         "name": known.get(own, own),

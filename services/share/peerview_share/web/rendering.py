@@ -34,7 +34,7 @@ def html(
     """A page. ``form_token`` is there for its forms; ``section`` is its place in the menu."""
     token = forms.token(request, share)
     text = _templates.get_template(template).render(
-        **{"section": "", **content},
+        **{"section": "", "key_notices": [], **content},
         demo=share.settings.mode is Mode.DEMO,
         form_token=token,
         calendar=share.calendar.words(),
