@@ -63,6 +63,7 @@ async def test_a_line_has_the_route_and_none_of_what_was_sent(app: FastAPI) -> N
         "read": 0,
         "written": 14,
         "trace": None,
+        "practice": None,
     }
 
 
