@@ -53,7 +53,6 @@ def seed_or(default: int) -> int:
 
 
 @pytest.mark.broker
-@pytest.mark.timeout(600)
 def test_ten_faults_change_nothing(tmp_path: Path, closing: list[str]) -> None:
     run(seed_or(1), 10, tmp_path, closing)
 

@@ -18,7 +18,7 @@ from peerview_tools.send import Exit, Options
 from peerview_tools.simulator import Practice, codes, history
 from tests.endtoend.stack import DAY, World, practice, running
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.broker
 
 LEFT_OUT = {codes.HYPERTENSION.code, codes.SYSTOLIC.code}
 """With the first whole facts were dropped, with the second a part of facts that were kept."""

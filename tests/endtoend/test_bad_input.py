@@ -14,7 +14,7 @@ from peerview_tools.issuer import DevelopmentIssuer
 from peerview_tools.simulator import history
 from tests.endtoend.stack import DAY, World, practice, running
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.broker
 
 FHIR = {"Content-Type": "application/fhir+json"}
 WHO = practice("A99050", size=30, seed=50)

@@ -13,7 +13,7 @@ from peerview_tools.demo import actions, network
 from peerview_tools.simulator import history
 from tests.endtoend.stack import DAY, World, practice
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.broker
 
 
 def peerview(

@@ -15,7 +15,7 @@ from peerview_tools.synthea import REFERENCE_DATE
 from tests.endtoend.stack import DAY, World, practice, running
 from tests.reference.recount import INDICATORS, recount
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.broker
 
 SYNTHEA = Path(__file__).parents[1] / "fixtures" / "synthea-30.ndjson.gz"
 

@@ -18,7 +18,6 @@ from tests.support.processes import start_process
 
 pytestmark = [
     pytest.mark.broker,
-    pytest.mark.timeout(300),
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc"),
 ]
 

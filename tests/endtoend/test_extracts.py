@@ -21,7 +21,7 @@ from peerview_tools.simulator.extracts import write
 from tests.endtoend.stack import DAY, World, practice
 from tests.endtoend.test_commands import peerview
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.broker
 
 
 def send(

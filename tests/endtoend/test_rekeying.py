@@ -24,7 +24,7 @@ from tests.compute.engine.world import Log, wait_until
 from tests.endtoend.stack import DAY, World, practice, running
 from tests.endtoend.test_commands import peerview
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.broker
 
 AS_OF = parse_day(DAY.isoformat())
 CORE = ("ingest", "compute")

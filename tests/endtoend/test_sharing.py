@@ -11,7 +11,7 @@ from peerview_tools.demo.network import NOT_SHARED
 from peerview_tools.simulator import history
 from tests.endtoend.stack import DAY, World, practice
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.broker
 
 NETWORK, AGREEMENT = "testing-network", "testing-agreement"
 WITHDRAWAL_S = 5.0

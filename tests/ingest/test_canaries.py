@@ -379,7 +379,6 @@ def records(bootstrap: str, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 @pytest.mark.broker
-@pytest.mark.timeout(300)
 async def test_no_canary_leaves_by_any_way(
     tmp_path: Path, bootstrap: str, topic_prefix: str
 ) -> None:

@@ -100,12 +100,10 @@ def agree(count, seed, folder, days, practice=PRACTICE, register_all=False):
     assert number == 0, f"{number} patient-days differ (product, reference):\n{text}"
 
 
-@pytest.mark.timeout(600)
 def test_the_product_and_the_reference_agree(tmp_path):
     agree(300, 1, tmp_path, [*DAYS[::2], BIRTHDAYS])
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("practice", "register_all"), [(PRACTICE, True), (OTHER_PRACTICE, False)])
 def test_they_agree_for_another_sender_or_with_all_registered(tmp_path, practice, register_all):
     agree(300, 2, tmp_path, DAYS[1::6], practice, register_all)

@@ -55,7 +55,6 @@ def test_a_measure_without_a_broker(name: str, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.broker
 @pytest.mark.long
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", WITH_WORKERS + WITH_INGEST)
 def test_a_measure_of_processes(
     name: str, bootstrap: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -66,7 +65,6 @@ def test_a_measure_of_processes(
 
 @pytest.mark.broker
 @pytest.mark.long
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", INSTALLING)
 def test_a_measure_that_installs_what_it_needs(
     name: str, bootstrap: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -15,7 +15,7 @@ from peerview_common.snapshots import decode_body, join_chunks
 from tests.compute.engine.feed import DAY, Feed, change_set, history
 from tests.compute.engine.world import Log, Worker, wait_until
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.broker
 
 Start = Callable[..., Worker]
 OLD, NEW = "A99090", "A99091"

@@ -26,7 +26,7 @@ from tests.compute.engine.feed import (
 )
 from tests.compute.engine.world import Log, Reference, Worker, until_counts, wait_until
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.broker
 
 PRACTICE = "A99091"
 PATIENT = 7

@@ -15,7 +15,7 @@ from peerview_tools.issuer import DevelopmentIssuer
 from tests.compute.engine.feed import DAY, Feed, change_set, history
 from tests.compute.engine.world import Log, Reference, Worker, until_counts, wait_until
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.broker
 PRACTICE = "A99090"
 
 

@@ -17,7 +17,7 @@ from peerview_tools.cli import app
 from tests.compute.engine.feed import DAY, Feed, change_set, history, patient_key
 from tests.compute.engine.world import Log, Worker, wait_until
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.broker
 
 Start = Callable[..., Worker]
 PRACTICES = ("A99090", "A99091", "A99092")

@@ -12,7 +12,7 @@ from tests.compute.engine.test_worker import PRACTICES, sets
 from tests.compute.engine.world import Log, Reference, Worker, until_counts, wait_until
 
 pytest.importorskip("rocksdict")
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.broker
 
 
 def partitions_of(worker: Worker) -> list[int]:

@@ -11,7 +11,7 @@ from tests.compute.engine.feed import DAY, Feed
 from tests.compute.engine.test_worker import PRACTICES, sets
 from tests.compute.engine.world import Log, Reference, Worker, until_counts, wait_until
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.broker
 
 STANDBYS = {"PEERVIEW_STANDBY_REPLICAS": "1"}
 

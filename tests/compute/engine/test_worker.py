@@ -42,7 +42,7 @@ from tests.compute.engine.world import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.broker
 
 PRACTICES = ("A99091", "A99092", "A99093", "A99094")
 TICK = ClockTicked("tick-1", DAY, 0)

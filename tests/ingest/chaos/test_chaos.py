@@ -246,7 +246,6 @@ def run(
     )
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("name", "faults"),
     [
