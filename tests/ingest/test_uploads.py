@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import create_engine, text
+from structlog.testing import capture_logs
 
 from peerview_common import codes
 from peerview_common.changes import BackfillCompleted
@@ -78,6 +79,15 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
 
 def backfills(service: Service) -> list[BackfillCompleted]:
     return [each for each in service.log.events() if isinstance(each, BackfillCompleted)]
+
+
+async def test_requests_are_logged_and_measured_under_their_whole_route(service: Service) -> None:
+    with capture_logs() as lines:
+        upload = await begin(service)
+        await service.send("GET", f"/v1/uploads/{upload}")
+        await send(service, upload, ndjson(patient()))
+    routes = [line["route"] for line in lines if line["event"] == "request"]
+    assert routes == ["/v1/uploads", "/v1/uploads/{identity}", "/v1/bulk"]
 
 
 async def test_an_upload_in_two_parts(service: Service) -> None:

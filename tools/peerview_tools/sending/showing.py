@@ -73,6 +73,8 @@ class Showing:
         """All lines before this one are committed."""
         if self._first is None:
             self._first = next_line
+        if next_line != self._line:
+            self._why = None
         self._line = next_line
         seconds = max(time.monotonic() - self._began, 0.001)
         rate = (next_line - self._first) / seconds
@@ -84,9 +86,10 @@ class Showing:
             self.say(f"{share} read, {lines}")
 
     def waiting(self, why: str | None, seconds: float = 0) -> None:
-        """Why nothing goes on, and for how long nothing is tried; None once it goes on."""
+        """Why nothing goes on, and for how long nothing is tried; None while it is tried. A reason
+        is told once, and again once something has been taken meanwhile."""
         if why and why != self._why:
             self.say(f"Waiting: {why}.")
-        self._why = why
+            self._why = why
         doing = f"waiting {seconds:.0f} s" if why else "sending"
         self._progress.update(self._task, description=doing)

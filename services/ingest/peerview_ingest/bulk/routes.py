@@ -26,10 +26,10 @@ MAX_LINE_NUMBER: Final = 10**12
 
 
 def router(ingest: Ingest, senders: Senders) -> APIRouter:
-    routes = APIRouter(prefix="/v1", tags=["bulk"])
+    routes = APIRouter(tags=["bulk"])  # whole paths: they are the names in metrics and logs
     uploads, taking = Uploads(ingest.store), Taking(ingest)
 
-    @routes.post("/bulk", status_code=202)
+    @routes.post("/v1/bulk", status_code=202)
     async def bulk(
         request: Request,
         upload: str | None = None,

@@ -55,7 +55,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 def router(ingest: Ingest, senders: Senders, uploads: Uploads) -> APIRouter:
-    routes = APIRouter(prefix="/uploads")
+    routes = APIRouter(prefix="/v1/uploads")
 
     @routes.post("", status_code=201, openapi_extra=_takes(NewUpload))
     async def begin(request: Request) -> JSONResponse:
