@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -11,7 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, select, text
 
 import peerview_ingest
-from peerview_ingest import key_versions
+from peerview_ingest import key_versions, migrating
 from peerview_ingest.database import make_engine
 from peerview_ingest.keyring import KeyVersion
 from peerview_ingest.migrating import migrate
@@ -155,3 +156,23 @@ def test_services_that_start_at_once_do_not_meet(database_url: str) -> None:
     for thread in threads:
         thread.join()
     assert not failed
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("sqlite:////nowhere/at/all.db", "unable to open database file"),
+        ("postgresql+psycopg://peerview:SECRET@127.0.0.1:1/x", "connection failed"),
+        ("SECRET", "Could not parse SQLAlchemy URL"),
+    ],
+)
+def test_a_database_that_cannot_be_reached_is_told_in_one_line(
+    url: str, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PEERVIEW_INGEST_DATABASE", url)
+    monkeypatch.setenv("PEERVIEW_KAFKA", "127.0.0.1:1")
+    assert migrating.main() == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"peerview-ingest: PEERVIEW_INGEST_DATABASE: {why}")
+    assert told.count("\n") == 1
+    assert "SECRET" not in told

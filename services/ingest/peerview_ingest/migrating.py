@@ -1,10 +1,12 @@
 """The database's newest form, by Alembic. As a command: of the database in the settings."""
 
+import sys
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from peerview_common.settings import IngestSettings
 from peerview_ingest.database import make_engine
@@ -21,7 +23,18 @@ def migrate(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
-if __name__ == "__main__":
-    engine = make_engine(IngestSettings().ingest_database)  # type: ignore[call-arg]
-    migrate(engine)
+def main() -> int:
+    """The exit code: 1, with a line that says why, where the database cannot be reached."""
+    try:
+        engine = make_engine(IngestSettings().ingest_database)  # type: ignore[call-arg]
+        migrate(engine)
+    except (ArgumentError, OperationalError) as error:
+        why = str(getattr(error, "orig", None) or error).splitlines()[0]
+        print(f"peerview-ingest: PEERVIEW_INGEST_DATABASE: {why}", file=sys.stderr)
+        return 1
     engine.dispose()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

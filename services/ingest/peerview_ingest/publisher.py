@@ -227,7 +227,8 @@ class KafkaPublisher:
 
     def _set(self, wrong: str | None) -> None:
         if wrong != self._wrong:
-            log.info("broker", answers=wrong is None, reason=wrong)
+            tell = log.info if wrong is None else log.warning
+            tell("broker", answers=wrong is None, reason=wrong)
         self._wrong = wrong
         self._tried.set()
 
