@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from peerview_common.catalogue import catalogue
-from peerview_share.agreements import consistency, enforced
+from peerview_share.agreements import consistency
 from peerview_share.agreements.clauses import Limits
 from peerview_share.agreements.consistency import Fault
 from peerview_share.agreements.document import Agreement
@@ -59,7 +59,6 @@ def check(document: Any) -> list[Fault]:
         except ValidationError as error:
             found.extend(_fault(alias, detail) for detail in error.errors(include_url=False))
     found.extend(consistency.faults(well))
-    found.extend(enforced.faults(well))
     inside = {whole for fault in found for whole, dot, _ in [fault.clause.rpartition(".")] if dot}
     # what is told of a part is not told of the whole once more
     general = (_AUDIENCE, _TOO_FEW.format(1))

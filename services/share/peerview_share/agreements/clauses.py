@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from peerview_common.ids import NetworkText, OdsText
 from peerview_share.agreements.level import PeerMode
+from peerview_share.disclosure.steps import MinChange
 
 AGREEMENT_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{1,62}$"
 VERSION_PATTERN: Final = r"^(\*|\d{4}\.\d+|\d{4}\.\d+-\d{4}\.\d+)$"
@@ -91,11 +92,11 @@ class Epochs(ClauseForm):
 class DisclosureControl(ClauseForm):
     """Stricter than the defaults, or the defaults said aloud. Looser is refused."""
 
-    min_change: int = Field(8, ge=8, le=1000)
-    """So many patients differ between two releases, or none. A practice has one series of releases
-    for all networks, so this is the same everywhere."""
+    min_change: MinChange = 8
+    """So many patients differ at least between any two releases that are shown, in each count in
+    which any do. Shows some of the releases of a practice's one series, and never others."""
     min_patients: int = Field(20, ge=20, le=100_000)
-    """The same: patients are counted once, when a release is decided."""
+    """A figure of fewer patients is not shown."""
     min_denominator: int = Field(20, ge=20, le=100_000)
     """A figure of a smaller denominator is not shown."""
     min_count: int = Field(8, ge=8, le=1000)

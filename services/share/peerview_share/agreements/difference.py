@@ -16,7 +16,7 @@ _SEEN: Final = {
     PeerMode.NAMED: "by name",
 }
 _CONTROL: Final = {
-    "min_change": ("so many patients must differ between two releases", "patients"),
+    "min_change": ("a figure is renewed only from a change of", "patients"),
     "min_patients": ("figures are shown from", "patients"),
     "min_denominator": ("figures are shown from a denominator of", ""),
     "min_count": ("counts are shown from", ""),

@@ -123,7 +123,7 @@ def _derived(
     if of is None:
         return nothing
     cells = {
-        member: seen.shown(info.id, member, of.of(member, info.id), info)
+        member: seen.shown(info, member, of.of(member, info.id), of.choice(member, info.id))
         for member in chosen.members
     }
     derive = bands if level is Level.ANONYMOUS else distribution

@@ -5,6 +5,7 @@ from functools import lru_cache
 from peerview_share.delivery.views import EpochCells
 from peerview_share.disclosure.epoch import EVERY_RELEASE, Pace
 from peerview_share.store import epochs as store
+from peerview_share.store import margins
 from peerview_share.store.database import Database
 from peerview_share.store.epochs import Epoch
 
@@ -30,5 +31,6 @@ class PublishedEpochs:
     def _read(self, epoch: Epoch, taken_back: int) -> EpochCells:
         with self._database.read() as connection:
             cells = store.cells(connection, epoch.number)
+            releases = margins.marked(connection, epoch.number, cells)
         assert epoch.published_at is not None  # noqa: S101 - only published ones come here
-        return EpochCells(epoch.number, epoch.day, epoch.published_at, cells, taken_back)
+        return EpochCells(epoch.number, epoch.day, epoch.published_at, cells, releases, taken_back)

@@ -4,7 +4,7 @@ Its only inputs are released cells and the agreement index. REST, topics and pag
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,7 +15,9 @@ from peerview_share.agreements.index import Grant
 from peerview_share.agreements.level import Level
 from peerview_share.delivery.sight import Sight
 from peerview_share.disclosure.cell import Cell, CellState
+from peerview_share.disclosure.nested import MarkedRelease
 from peerview_share.store.audit import Disclosure
+from peerview_share.store.margins import Marked
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +29,18 @@ class EpochCells:
     published_at: int
     cells: Mapping[str, Mapping[str, Cell]]
     """``{practice: {indicator: cell}}``"""
+    releases: Marked = field(default_factory=dict, repr=False)
+    """What stricter agreements choose from."""
     retractions: int = 0
     """How many releases had been taken back when it was read."""
 
     def of(self, practice: str, indicator: str) -> Cell:
         found = self.cells.get(practice, {}).get(indicator)
         return found or Cell(indicator, CellState.NOT_SUBMITTED)
+
+    def choice(self, practice: str, indicator: str) -> tuple[MarkedRelease, ...]:
+        """What stricter agreements choose from, newest first."""
+        return self.releases.get(practice, {}).get(indicator, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,9 @@ def named_cells(
                 cell = Cell(info.id, CellState.NOT_SHARED)
                 grant = by_name[subject]
             elif grant.level is Level.NAMED:
-                cell = seen.shown(info.id, subject, epoch.of(subject, info.id), info)
+                cell = seen.shown(
+                    info, subject, epoch.of(subject, info.id), epoch.choice(subject, info.id)
+                )
             else:
                 continue
             found.append(

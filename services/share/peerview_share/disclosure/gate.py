@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from peerview_share.disclosure.columns import Contributed, Contributions, aligned, columns
 
-__all__ = ["Contributions", "Difference", "K", "Obstacle", "difference", "may_move", "obstacle"]
+__all__ = [
+    "Contributions",
+    "Difference",
+    "K",
+    "Obstacle",
+    "compare",
+    "difference",
+    "may_move",
+    "obstacle",
+]
 
 K: Final = 8
 
@@ -35,6 +44,11 @@ class Difference:
     def safe(self) -> bool:
         """No count is 1 to 7."""
         return all(count == 0 or count >= K for count in self.counts)
+
+    @property
+    def least(self) -> int:
+        """The least count that is not 0; 0 when all are."""
+        return min((count for count in self.counts if count), default=0)
 
     @property
     def moves(self) -> bool:
@@ -66,19 +80,29 @@ def _differ(change: NDArray[np.int64]) -> int:
     return int(np.count_nonzero(change != 0))
 
 
-def obstacle(
+def compare(
     current: Contributed, earlier: Iterable[Contributed], scale: int = 1
-) -> Obstacle | None:
-    """The first earlier release that forbids the cell to move; it looks no further. None: it may.
+) -> Obstacle | tuple[Difference, ...]:
+    """The first earlier release that forbids the cell to move; it looks no further. When it may
+    move, the difference from each of them.
 
     With nothing released before, it may.
     """
     now = columns(current)
+    found = []
     for place, before in enumerate(earlier):
-        found = difference(before, now, scale)
-        if not found.moves:
-            return Obstacle(place, found)
-    return None
+        found.append(difference(before, now, scale))
+        if not found[-1].moves:
+            return Obstacle(place, found[-1])
+    return tuple(found)
+
+
+def obstacle(
+    current: Contributed, earlier: Iterable[Contributed], scale: int = 1
+) -> Obstacle | None:
+    """The first earlier release that forbids the cell to move, None when it may."""
+    found = compare(current, earlier, scale)
+    return found if isinstance(found, Obstacle) else None
 
 
 def may_move(current: Contributed, earlier: Iterable[Contributed], scale: int = 1) -> bool:

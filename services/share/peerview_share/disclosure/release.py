@@ -6,10 +6,11 @@ from enum import StrEnum
 from typing import Final
 
 from peerview_common.catalogue import IndicatorInfo
-from peerview_share.disclosure import extremes, gate, quality, rounding, size
+from peerview_share.disclosure import extremes, gate, nested, quality, rounding, size
 from peerview_share.disclosure.cell import Cell, CellState, Released
 from peerview_share.disclosure.columns import Contributed
 from peerview_share.disclosure.gate import Obstacle
+from peerview_share.disclosure.nested import Margin
 from peerview_share.disclosure.size import Reason, Totals
 
 
@@ -33,6 +34,8 @@ class History:
     latest: Cell | None = None
     confirmed: tuple[Released, ...] = ()
     """Figures since the newest release that jumped, and that the practice confirmed."""
+    reaches: tuple[int, ...] | None = None
+    """How far each of the snapshots is shown by stricter agreements; None: all of them to all."""
 
 
 NO_HISTORY = History()
@@ -84,6 +87,8 @@ class Decision:
     """The snapshot was released (also when suppressed) and stays in the gate from now on."""
     reason: Reason | None = None
     account: Account = field(default=NO_ACCOUNT, compare=False)
+    margin: Margin | None = None
+    """Of a release: what stricter agreements go by."""
 
 
 def release_cell(
@@ -91,11 +96,11 @@ def release_cell(
 ) -> Decision:
     """Decide what peers see of ``submission`` at ``epoch``, published on day ``released``."""
     found = size.totals(submission.contributions, info)
-    obstacle = gate.obstacle(submission.contributions, history.snapshots, info.scale)
-    if obstacle is not None:
-        unchanged = not any(obstacle.difference.counts)
+    compared = gate.compare(submission.contributions, history.snapshots, info.scale)
+    if isinstance(compared, Obstacle):
+        unchanged = not any(compared.difference.counts)
         cause = Cause.UNCHANGED if unchanged else Cause.SMALL_CHANGE
-        return hold(info, history, Account(cause, found, obstacle=obstacle))
+        return hold(info, history, Account(cause, found, obstacle=compared))
     reason = size.too_small(found, info) or extremes.too_extreme(found)
     figure = None if reason else rounding.figure(found, info)
     cell = Cell(
@@ -108,7 +113,9 @@ def release_cell(
         released,
     )
     jumped = quality.jumps(figure, _known(history), info)
-    return Decision(cell, True, reason, Account(Cause.RELEASED, found, reason, jumped=jumped))
+    account = Account(Cause.RELEASED, found, reason, jumped=jumped)
+    margin = Margin(nested.reach(compared, history.reaches), rounding.nearest(found.patients))
+    return Decision(cell, True, reason, account, margin)
 
 
 def hold(info: IndicatorInfo, history: History, account: Account = NO_ACCOUNT) -> Decision:

@@ -12,6 +12,8 @@ from peerview_share.disclosure.cell import SEAL, Cell, CellState, Released
 from peerview_share.disclosure.size import Totals
 
 BASE: Final = 5
+OFF: Final = BASE // 2
+"""How far a rounded count may lie from the one that it stands for."""
 
 
 def nearest(count: int, base: int = BASE) -> int:

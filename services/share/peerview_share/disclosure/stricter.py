@@ -6,14 +6,10 @@ threshold is held by the least that it may stand for.
 """
 
 from dataclasses import replace
-from typing import Final
 
 from peerview_common.catalogue import IndicatorInfo, Kind
 from peerview_share.disclosure.cell import Cell, CellState, Released
-from peerview_share.disclosure.rounding import BASE, coarser
-
-_OFF: Final = BASE // 2
-"""How far a rounded count may lie from the one that it stands for."""
+from peerview_share.disclosure.rounding import OFF, coarser
 
 
 def stricter(
@@ -37,16 +33,16 @@ def stricter(
 def _enough(
     figure: Released, info: IndicatorInfo, min_denominator: int, min_count: int, extremes_from: int
 ) -> bool:
-    least = figure.denominator - _OFF
+    least = figure.denominator - OFF
     if min_denominator > 20 and least < min_denominator:
         return False
     if figure.numerator is None:
         return True
     # of a rate, nothing is left over from the denominator
     rate = info.kind is Kind.RATE
-    counts = [(figure.numerator, _OFF)]
+    counts = [(figure.numerator, OFF)]
     if not rate:
-        counts.append((figure.denominator - figure.numerator, 2 * _OFF))
+        counts.append((figure.denominator - figure.numerator, 2 * OFF))
     if min_count > 8 and any(count and count - off < min_count for count, off in counts):
         return False
     extreme = figure.numerator == 0 or (not rate and figure.numerator == figure.denominator)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection
 
@@ -12,6 +12,7 @@ from peerview_common.snapshots import SnapshotBody
 from peerview_share.disclosure import quality
 from peerview_share.disclosure.cell import Cell, CellState
 from peerview_share.disclosure.columns import Contributed, united
+from peerview_share.disclosure.gate import K
 from peerview_share.disclosure.release import (
     Account,
     Cause,
@@ -23,11 +24,13 @@ from peerview_share.disclosure.release import (
     withhold,
 )
 from peerview_share.store import epochs as store
-from peerview_share.store import kept, previews, successions
+from peerview_share.store import kept, margins, previews, successions
 from peerview_share.store.epochs import Epoch
 from peerview_share.store.kept import Past
 
 REKEYING: Final = "rekeying"
+Reaches: TypeAlias = Mapping[str, Mapping[int, int]]
+"""``{indicator: {epoch of release: how far stricter agreements show it}}``"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,18 @@ class Earlier:
 
     epochs: tuple[int, ...]
     snapshots: Iterator[Contributed]
+    reaches: tuple[int, ...]
+    """How far each is shown by stricter agreements; of a sum, all of its parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """What a practice that was succeeded has released."""
+
+    past: Past
+    numbers: Mapping[str, set[int]]
+    """``{indicator: epochs}`` that the gate compares with."""
+    reaches: Reaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +85,13 @@ def decide_practice(
     numbers = retained(connection, before, oldest_day)
     past = kept.read(connection, practice, {epoch.number, *_every(numbers)})
     body = past.body(epoch.number)
+    reaches = margins.reaches(connection, practice)
     inherited = _inherited(connection, practice, oldest_day)
     confirmed = store.confirmed(connection, practice)
     decisions, accounts = [], {}
     for info in catalogue.values():
         latest = newest.get(info.id)
-        earlier = _earlier(past, numbers.get(info.id, set()), inherited, info.id)
+        earlier = _earlier(past, numbers.get(info.id, set()), reaches, inherited, info.id)
         history = History(
             earlier.snapshots,
             latest,
@@ -84,6 +100,7 @@ def decide_practice(
                 for number, figure in confirmed.get(info.id, [])
                 if latest is None or number > (latest.epoch or 0)
             ),
+            earlier.reaches,
         )
         decision = _decide(info, body, past, arrival.as_of, history, epoch.number, released)
         decisions.append(decision)
@@ -152,14 +169,21 @@ def _decide(
 def _earlier(
     past: Past,
     numbers: set[int],
-    inherited: list[tuple[Past, Mapping[str, set[int]]]],
+    reaches: Reaches,
+    inherited: list[Predecessor],
     indicator: str,
 ) -> Earlier:
     """Own releases, and every sum that could be made of the predecessors' releases."""
     own = sorted(numbers, reverse=True)
-    sides: list[list[tuple[Past, int] | None]] = [
-        [None, *((before, number) for number in sorted(found.get(indicator, ()), reverse=True))]
-        for before, found in inherited
+    sides: list[list[tuple[Predecessor, int] | None]] = [
+        [
+            None,
+            *(
+                (before, number)
+                for number in sorted(before.numbers.get(indicator, ()), reverse=True)
+            ),
+        ]
+        for before in inherited
     ]
     # one release of each predecessor, or of some of them: all that a peer can add up
     unions = [found for sums in product(*sides) if (found := [one for one in sums if one])]
@@ -168,17 +192,30 @@ def _earlier(
         for number in own:
             yield past.columns(number, indicator)
         for union in unions:
-            yield united(before.columns(number, indicator) for before, number in union)
+            yield united(before.past.columns(number, indicator) for before, number in union)
 
-    epochs = (*own, *(max(number for _, number in union) for union in unions))
-    return Earlier(epochs, snapshots())
+    return Earlier(
+        (*own, *(max(number for _, number in union) for union in unions)),
+        snapshots(),
+        (
+            *(_reach(reaches, indicator, number) for number in own),
+            *(
+                min(_reach(before.reaches, indicator, number) for before, number in union)
+                for union in unions
+            ),
+        ),
+    )
 
 
-def _inherited(
-    connection: Connection, practice: str, oldest_day: int
-) -> list[tuple[Past, Mapping[str, set[int]]]]:
+def _reach(reaches: Reaches, indicator: str, number: int) -> int:
+    """A release from before reaches were kept is shown by no agreement that asks for more."""
+    return reaches.get(indicator, {}).get(number, K)
+
+
+def _inherited(connection: Connection, practice: str, oldest_day: int) -> list[Predecessor]:
     found = []
     for code in successions.predecessors(connection, practice):
         numbers = retained(connection, store.release_epochs(connection, code), oldest_day)
-        found.append((kept.read(connection, code, _every(numbers)), numbers))
+        past = kept.read(connection, code, _every(numbers))
+        found.append(Predecessor(past, numbers, margins.reaches(connection, code)))
     return found

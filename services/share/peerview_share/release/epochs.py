@@ -130,7 +130,13 @@ class Epochs:
             previews.save(connection, epoch.number, accounts)
             previews.save_jumps(connection, jumps)
             store.drop_chunks(connection, epoch.number)
-            store.mark(connection, epoch.number, closed_at=now, publish_at=publish_at)
+            store.mark(
+                connection,
+                epoch.number,
+                closed_at=now,
+                publish_at=publish_at,
+                oldest_day=self._oldest(epoch),
+            )
         metrics.epochs.labels("closed").inc()
         log.info("epoch closed", epoch=epoch.number, practices=len(practices), jumps=len(jumps))
 

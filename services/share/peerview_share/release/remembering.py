@@ -12,10 +12,11 @@ from peerview_share.delivery.sight import Sight, sight
 from peerview_share.disclosure import membership
 from peerview_share.disclosure.cell import Cell
 from peerview_share.disclosure.membership import Members, Step
-from peerview_share.store import derived
+from peerview_share.store import derived, margins
 from peerview_share.store import epochs as store
 from peerview_share.store.derived import DerivedSet
 from peerview_share.store.epochs import Epoch
+from peerview_share.store.margins import Marked
 
 
 class DerivedSets:
@@ -40,6 +41,7 @@ class DerivedSets:
         index = self._agreements().index
         now = self._clock()
         cells = store.cells(connection, epoch.number)
+        releases = margins.marked(connection, epoch.number, cells)
         history = derived.history(connection)
         for network, viewer in index.viewers():
             seen = sight(index, network, viewer, now)
@@ -49,7 +51,7 @@ class DerivedSets:
             for info in self._catalogue.values():
                 # what another network of the viewer shows counts at once
                 known = history[viewer, info.id]
-                after = _next(seen, info, epoch.number, every, cells, known)
+                after = _next(seen, info, epoch.number, every, cells, releases, known)
                 if after is not None:
                     derived.save(connection, [after])
                     known.append(after)
@@ -61,6 +63,7 @@ def _next(
     epoch: int,
     every: int,
     cells: Mapping[str, Mapping[str, Cell]],
+    releases: Marked,
     known: Sequence[DerivedSet],
 ) -> DerivedSet | None:
     """The set of this epoch; None where it is as it was."""
@@ -72,7 +75,7 @@ def _next(
     last = next((item for item in reversed(here) if item.members), None)
     outcome = membership.decide(
         eligible=eligible,
-        with_value=_with_value(seen, info, eligible, cells),
+        with_value=_with_value(seen, info, eligible, cells, releases),
         last=last.members if last else None,
         others=[item.members for item in known if item.members],
         seen_by_name=seen.named_elsewhere.get(info.id, frozenset()),
@@ -93,11 +96,16 @@ def _next(
 
 
 def _with_value(
-    seen: Sight, info: IndicatorInfo, eligible: Members, cells: Mapping[str, Mapping[str, Cell]]
+    seen: Sight,
+    info: IndicatorInfo,
+    eligible: Members,
+    cells: Mapping[str, Mapping[str, Cell]],
+    releases: Marked,
 ) -> Members:
     return frozenset(
         subject
         for subject in eligible
         if (cell := cells.get(subject, {}).get(info.id)) is not None
-        and seen.shown(info.id, subject, cell, info).figure is not None
+        and seen.shown(info, subject, cell, releases.get(subject, {}).get(info.id, ())).figure
+        is not None
     )

@@ -238,10 +238,13 @@ def save_cells(
             "released_day": decision.cell.released,
             "is_release": decision.is_release,
             "reason": decision.reason,
+            "reach": margin.reach if margin else None,
+            "patients": margin.patients if margin else None,
         }
         for practice, found in decisions.items()
         for decision in found
         for figure in [decision.cell.figure]
+        for margin in [decision.margin]
     ]
     if rows:
         connection.execute(schema.cells.insert(), rows)
@@ -263,7 +266,7 @@ def replace_cells(
     save_cells(connection, epoch, decisions)
 
 
-_COLUMNS = [
+COLUMNS = [
     schema.cells.c[name]
     for name in (
         "indicator", "state", "version", "numerator", "denominator", "value", "as_of",
@@ -272,7 +275,7 @@ _COLUMNS = [
 ]  # fmt: skip
 
 
-def _cell(
+def cell_of(
     indicator: str,
     state: str,
     version: str,
@@ -295,11 +298,9 @@ def cells(connection: Connection, epoch: int) -> dict[str, dict[str, Cell]]:
     table = schema.cells
     wrong = retractions(connection)
     found: dict[str, dict[str, Cell]] = {}
-    for row in connection.execute(
-        select(table.c.practice, *_COLUMNS).where(table.c.epoch == epoch)
-    ):
+    for row in connection.execute(select(table.c.practice, *COLUMNS).where(table.c.epoch == epoch)):
         practice, *rest = row
-        found.setdefault(practice, {})[row.indicator] = _shown(practice, _cell(*rest), wrong)
+        found.setdefault(practice, {})[row.indicator] = shown_now(practice, cell_of(*rest), wrong)
     return found
 
 
@@ -308,12 +309,13 @@ def of_practice(connection: Connection, practice: str, epoch: int) -> dict[str, 
     table = schema.cells
     wrong = retractions(connection, practice)
     rows = connection.execute(
-        select(table.c.is_release, *_COLUMNS).where(
+        select(table.c.is_release, *COLUMNS).where(
             table.c.practice == practice, table.c.epoch == epoch
         )
     )
     return {
-        row.indicator: (_shown(practice, _cell(*row[1:]), wrong), row.is_release) for row in rows
+        row.indicator: (shown_now(practice, cell_of(*row[1:]), wrong), row.is_release)
+        for row in rows
     }
 
 
@@ -353,20 +355,20 @@ def newest_releases(
     wrong = retractions(connection, practice)
     newest = {indicator: numbers[-1] for indicator, numbers in epochs.items()}
     rows = connection.execute(
-        select(table.c.epoch, *_COLUMNS).where(
+        select(table.c.epoch, *COLUMNS).where(
             table.c.practice == practice,
             table.c.is_release,
             table.c.epoch.in_(sorted(set(newest.values()))),
         )
     )
     return {
-        row.indicator: _shown(practice, _cell(*row[1:]), wrong)
+        row.indicator: shown_now(practice, cell_of(*row[1:]), wrong)
         for row in rows
         if newest.get(row.indicator) == row.epoch
     }
 
 
-def _shown(practice: str, cell: Cell, wrong: frozenset[tuple[str, str, int]]) -> Cell:
+def shown_now(practice: str, cell: Cell, wrong: frozenset[tuple[str, str, int]]) -> Cell:
     taken_back = cell.epoch is not None and (practice, cell.indicator, cell.epoch) in wrong
     return retracted(cell) if taken_back else cell
 

@@ -157,6 +157,8 @@ epochs = Table(
     Column("publish_at", BigInteger),
     Column("published_at", BigInteger),
     Column("rules", String(16), nullable=False),
+    # releases of earlier days were not compared with, but for what was shown then
+    Column("oldest_day", Integer),
 )
 
 snapshot_chunks = Table(
@@ -210,6 +212,10 @@ cells = Table(
     Column("is_release", Boolean, nullable=False),
     # for the subject practice alone
     Column("reason", String(32)),
+    # of a release, for stricter agreements, and shown to nobody: the largest minChange under which
+    # it is shown, and its patients to the nearest 5; empty of releases from before they were kept
+    Column("reach", Integer),
+    Column("patients", Integer),
     Index("cells_history", "practice", "indicator", "epoch"),
 )
 

@@ -65,7 +65,7 @@ PHRASES: Final[Mapping[str, str]] = {
     "disclosureControl.minChange": (
         "A figure is renewed only when at least {} patients have changed"
     ),
-    "disclosureControl.minPatients": "A figure rests on at least {} patients",
+    "disclosureControl.minPatients": "A figure of fewer than {} patients is not shown",
     "disclosureControl.minDenominator": "A figure of a denominator under {} is not shown",
     "disclosureControl.minCount": "A count under {}, other than 0, is not shown",
     "disclosureControl.extremesFrom": "0% and 100% are shown from a denominator of {} on",

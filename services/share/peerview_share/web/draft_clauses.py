@@ -59,6 +59,15 @@ ONE_FIELD: Final = (
         "epochs.lagDays", "lagDays", "Days that a release rests before peers see it", Kind.NUMBER
     ),
     OneField(
+        "disclosureControl.minChange",
+        "minChange",
+        "Patients who must have changed before a figure is renewed",
+        Kind.NUMBER,
+    ),
+    OneField(
+        "disclosureControl.minPatients", "minPatients", "Smallest number of patients", Kind.NUMBER
+    ),
+    OneField(
         "disclosureControl.minDenominator", "minDenominator", "Smallest denominator", Kind.NUMBER
     ),
     OneField("disclosureControl.minCount", "minCount", "Smallest count", Kind.NUMBER),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from peerview_share.agreements.clauses import Role
+from peerview_share.disclosure.steps import STEPS
 from peerview_share.web import draft_form
 from peerview_share.web.clause_words import SEEN, VALUES
 
@@ -16,6 +17,7 @@ CHOICES: Final[Mapping[str, Mapping[str, str]]] = {
     "mode": {name: words for name, words in SEEN.items() if name != "prohibit"},
     "own-mode": SEEN,
     "every": {str(value): words for value, words in VALUES["epochs.every"].items()},
+    "minChange": {str(least): f"at least {least} patients" for least in STEPS},
     "admission": VALUES["admission.by"],
     "pastData": VALUES["withdrawal.pastData"],
     "confidentialityBasis": VALUES["confidentialityBasis"],

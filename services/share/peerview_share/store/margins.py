@@ -1,0 +1,66 @@
+"""What stricter agreements go by, as it was kept with each release."""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from sqlalchemy import Connection, and_, func, select
+
+from peerview_share.disclosure.cell import Cell
+from peerview_share.disclosure.nested import Margin, MarkedRelease
+from peerview_share.store import epochs, schema
+
+Marked: TypeAlias = Mapping[str, Mapping[str, tuple[MarkedRelease, ...]]]
+"""``{practice: {indicator: releases, newest first}}``"""
+
+
+def reaches(connection: Connection, practice: str) -> dict[str, dict[int, int]]:
+    """``{indicator: {epoch of release: reach}}`` of all releases of a practice that have one."""
+    table = schema.cells
+    rows = connection.execute(
+        select(table.c.indicator, table.c.epoch, table.c.reach).where(
+            table.c.practice == practice, table.c.is_release, table.c.reach.is_not(None)
+        )
+    )
+    found: dict[str, dict[int, int]] = {}
+    for row in rows:
+        found.setdefault(row.indicator, {})[row.epoch] = row.reach
+    return found
+
+
+def marked(
+    connection: Connection, epoch: int, cells: Mapping[str, Mapping[str, Cell]]
+) -> dict[str, dict[str, tuple[MarkedRelease, ...]]]:
+    """Of every cell the newest release of each reach up to an epoch, as it is shown now.
+
+    ``cells`` are those of the epoch: what most agreements show is remembered, however old.
+    """
+    table, days = schema.cells, schema.epochs
+    oldest = connection.execute(
+        select(days.c.oldest_day).where(days.c.number == epoch)
+    ).scalar_one_or_none()
+    if oldest is None:
+        # decided before there were margins
+        return {}
+    newest = (
+        select(table.c.practice, table.c.indicator, func.max(table.c.epoch).label("epoch"))
+        .where(table.c.is_release, table.c.reach.is_not(None), table.c.epoch <= epoch)
+        .group_by(table.c.practice, table.c.indicator, table.c.reach)
+        .subquery()
+    )
+    of_newest = and_(*(table.c[column.name] == column for column in newest.c))
+    rows = connection.execute(
+        select(table.c.practice, table.c.reach, table.c.patients, days.c.day, *epochs.COLUMNS)
+        .join(newest, of_newest)
+        .join(days, days.c.number == table.c.epoch)
+        .order_by(table.c.epoch.desc())
+    )
+    wrong = epochs.retractions(connection)
+    found: dict[str, dict[str, tuple[MarkedRelease, ...]]] = {}
+    for practice, reach, patients, day, *columns in rows:
+        cell = epochs.shown_now(practice, epochs.cell_of(*columns), wrong)
+        here = cells.get(practice, {}).get(cell.indicator)
+        forgotten = day < oldest and (here is None or here.epoch != cell.epoch)
+        release = MarkedRelease(cell, Margin(reach, patients), forgotten)
+        row = found.setdefault(practice, {})
+        row[cell.indicator] = (*row.get(cell.indicator, ()), release)
+    return found
