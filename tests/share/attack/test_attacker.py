@@ -45,6 +45,31 @@ def test_a_pair_that_is_not_adjacent_is_found(changed):
     assert f"{changed} in the numerator and {changed} in the complement" in find.sentence
 
 
+def stricter(*releases):
+    """Of one cell: ``(numerator of 100, reach)`` of each release."""
+    found = [
+        Release(n, 20_000 + 30 * n, patients(numerator, 100), reach=reach)
+        for n, (numerator, reach) in enumerate(releases, 1)
+    ]
+    return attack(ReleaseLog([CellLog(A, "bp-htn-u80", found)], newest_day=20_100))
+
+
+def test_two_releases_of_a_stricter_series_that_differ_by_fewer_than_it_asks_are_found():
+    (find,) = stricter((20, 100), (60, 30), (34, 15)).finds
+    assert (find.kind, find.epochs) == (Kind.STRICTER, (1, 3))
+    assert "minChange of 15, and differ by 14 patients" in find.sentence
+
+
+def test_releases_that_no_stricter_series_shows_together_are_no_find():
+    report = stricter((20, 100), (60, 30), (34, 10), (48, 15))
+    assert kinds(report) == [Kind.STRICTER], "12 of the second and the fourth"
+    assert kinds(stricter((20, 100), (60, 30), (34, 10), (76, 15))) == []
+
+
+def test_an_ordinary_find_is_told_once():
+    assert kinds(stricter((20, 100), (23, 100))) == [Kind.PATIENTS]
+
+
 def test_a_change_of_complement_alone_is_found():
     # five patients leave the numerator and the denominator, ten others come to the denominator
     before = patients(50, 100)

@@ -114,3 +114,21 @@ def test_a_successor_that_differs_by_few_from_its_predecessors_together_is_found
     (find,) = attacked(world).finds
     assert (find.kind, find.practice) == (Kind.PATIENTS, "A99003")
     assert "3 in the denominator and 3 in the numerator" in find.sentence
+
+
+def test_a_stricter_series_that_does_not_hold_what_its_agreement_asks_is_found(world):
+    """Two releases 12 patients apart. The agreement asks for 20; the tables come to say that it
+    shows both."""
+    codes = CODES[:2]
+    world.agree(document(*codes, disclosureControl={"minChange": 20}))
+    for numerator in (20, 32):
+        world.release({code: {HTN: patients(numerator, 100)} for code in codes})
+    assert attacked(world).finds == ()
+    with world.share.database.write() as connection:
+        connection.execute(schema.cells.update().values(reach=100))
+    finds = attacked(world).finds
+    assert [(find.kind, find.practice, find.epochs) for find in finds] == [
+        (Kind.STRICTER, code, (1, 2)) for code in codes
+    ]
+    assert "minChange of 20, and differ by 12 patients" in finds[0].sentence
+    assert of(attacked(world), "differencing of stricter series").pairs == 2

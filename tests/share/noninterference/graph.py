@@ -89,7 +89,7 @@ def graph(seed):
     practices = [f"A99{n:03}" for n in range(1, count + 1)]
     documents, signers, limits, acts = [], {}, [], []
     for number in range(rng.randrange(1, 3 if large else 4)):
-        document = _document(rng, number, practices, large=large)
+        document = _document(rng, number, practices, large=large, stricter=_stricter(seed, number))
         documents.append(document)
         parties = [party["odsCode"] for party in document["parties"]]
         everybody = rng.random() < 0.85
@@ -119,7 +119,17 @@ def graph(seed):
     )
 
 
-def _document(rng, number, practices, *, large):
+def _stricter(seed, number):
+    """What an agreement asks beyond the usual, in every second: drawn apart from the rest, which
+    stays as it was."""
+    rng = random.Random(f"{seed}/stricter/{number}")
+    if rng.random() < 0.5:
+        return {}
+    asked = {"minChange": rng.choice((8, 10, 15, 20, 30)), "minPatients": rng.choice((20, 60, 100))}
+    return {"disclosureControl": asked}
+
+
+def _document(rng, number, practices, *, large, stricter):
     least = 12 if large else 2
     parties = rng.sample(practices, rng.randrange(least, len(practices) + 1))
     indicators = rng.sample(INDICATORS, rng.randrange(1, len(INDICATORS) + 1))
@@ -134,6 +144,7 @@ def _document(rng, number, practices, *, large):
             "reciprocal": rng.random() < 0.5,
             "minPeers": rng.choice((0, 0, 2)),
         },
+        **stricter,
     )
 
 

@@ -171,16 +171,19 @@ def test_a_thousand_other_graphs(hundreds, twice, closing):
 
 def test_the_graphs_have_every_kind_of_difference_and_of_reader(twice):
     """What is compared is worth it: some may see the data, many may not, and it differs."""
-    kinds, strangers, allowed, moved = set(), 0, 0, 0
+    kinds, strangers, allowed, moved, stricter = set(), 0, 0, 0, set()
     for seed in range(8):
         made, one, other = twice(seed)
         kinds.add(made.kind)
+        for asked in (text.get("disclosureControl", {}) for text in made.documents):
+            stricter |= {name for name, least in asked.items() if least not in (8, 20)}
         allowed += len(one.allowed)
         strangers += sum(name not in one.allowed for name in made.readers if name != made.subject)
         moved += any(
             one.answers[name] != other.answers[name] for name in made.readers if name in one.allowed
         )
     assert kinds == set(KINDS)
+    assert stricter == {"minChange", "minPatients"}
     assert strangers > 5
     assert allowed > 5
     assert moved > 0, "whoever may see the data sees it differ"

@@ -78,6 +78,8 @@ def documents(draw, texts=WORDS + AWKWARD):
         },
         "epochs": {"every": draw(st.sampled_from((1, 3))), "lagDays": draw(st.integers(0, 366))},
         "disclosureControl": {
+            "minChange": draw(st.sampled_from((8, 10, 15, 20, 30, 50, 100))),
+            "minPatients": draw(st.integers(20, 100_000)),
             "minDenominator": draw(st.integers(20, 100_000)),
             "minCount": draw(st.integers(8, 1000)),
             "extremesFrom": draw(st.integers(50, 100_000)),

@@ -395,6 +395,8 @@ FAULTS = [
     ({"mode-bp-htn-u80": "named"}, "mode-bp-htn-u80"),
     ({"every": "2"}, "every"),
     ({"lagDays": "400"}, "lagDays"),
+    ({"minChange": "12"}, "minChange"),
+    ({"minPatients": "19"}, "minPatients"),
     ({"minDenominator": "10"}, "minDenominator"),
     ({"minCount": "ten"}, "minCount"),
     ({"extremesFrom": "9" * 5000}, "extremesFrom"),

@@ -5,7 +5,14 @@ from typing import Final
 
 import numpy as np
 
-from peerview_share.attack.differencing import COUNTS, ENOUGH, FEW, differences, inherited
+from peerview_share.attack.differencing import (
+    COUNTS,
+    ENOUGH,
+    FEW,
+    PairDifference,
+    differences,
+    inherited,
+)
 from peerview_share.attack.finding import Find, Kind, Tried
 from peerview_share.attack.log import CellLog, Release
 from peerview_share.disclosure.columns import columns
@@ -21,7 +28,9 @@ class CellAttack:
         self._oldest = newest_day - memory_days
         self._finds: list[Find] = []
         self._small: list[Find] = []
+        self._stricter: list[Find] = []
         self._pairs = self._figures = self._cells = self._releases = self._retracted = 0
+        self._stricter_pairs = 0
         self._practices: set[str] = set()
         self._forgotten = 0
         self.between: dict[tuple[str, str, int, int], tuple[int, int, int]] = {}
@@ -44,17 +53,24 @@ class CellAttack:
             if min(pair.counts) < ENOUGH:
                 d, n, c = (min(count, ENOUGH) for count in pair.counts)
                 self.between[cell.practice, cell.indicator, first.epoch, second.epoch] = (d, n, c)
-            if pair.few and self._held(first, second):
-                self._finds.append(_few_patients(cell, first, second, pair.counts))
+            self._look(cell, pair)
         for pair in inherited(cell):
             self._pairs += 1
-            if pair.few and self._held(pair.first, pair.second):
-                self._finds.append(_few_patients(cell, pair.first, pair.second, pair.counts))
+            self._look(cell, pair)
         for release in cell.releases:
             if release.shown and release.contributions is not None:
                 self._figures += 1
                 self._small += _rests_on_few(cell, release)
         self._look_for_lost(cell)
+
+    def _look(self, cell: CellLog, pair: PairDifference) -> None:
+        self._stricter_pairs += pair.asked > ENOUGH
+        if not self._held(pair.first, pair.second):
+            return
+        if pair.few:
+            self._finds.append(_few_patients(cell, pair.first, pair.second, pair.counts))
+        if pair.fewer:
+            self._stricter.append(_fewer_than_asked(cell, pair))
 
     def _held(self, first: Release, second: Release) -> bool:
         return abs(second.day - first.day) <= self._memory_days
@@ -80,6 +96,16 @@ class CellAttack:
                 f"{len(self._practices):,} practices, {self._retracted:,} of them retracted",
                 self._pairs,
                 tuple(self._finds),
+                "certain: counted from the patients themselves",
+            ),
+            Tried(
+                "differencing of stricter series",
+                "every two releases of a cell that agreements with a larger minChange show were "
+                "compared in the same way, whether they differ by fewer patients than the largest "
+                "that shows both",
+                f"{self._cells:,} cells",
+                self._stricter_pairs,
+                tuple(self._stricter),
                 "certain: counted from the patients themselves",
             ),
             Tried(
@@ -115,6 +141,20 @@ def _few_patients(
         Kind.PATIENTS,
         f"{cell.practice}, {cell.indicator}: the releases of epoch {first.epoch} and epoch "
         f"{second.epoch} differ by few patients: {few}.{shown}{retracted}",
+        practice=cell.practice,
+        indicator=cell.indicator,
+        epochs=(first.epoch, second.epoch),
+    )
+
+
+def _fewer_than_asked(cell: CellLog, pair: PairDifference) -> Find:
+    first, second = pair.first, pair.second
+    least = min(count for count in pair.counts if count)
+    return Find(
+        Kind.STRICTER,
+        f"{cell.practice}, {cell.indicator}: the releases of epoch {first.epoch} and epoch "
+        f"{second.epoch} are both shown by agreements with a minChange of {pair.asked}, and differ "
+        f"by {least} patients.",
         practice=cell.practice,
         indicator=cell.indicator,
         epochs=(first.epoch, second.epoch),

@@ -38,6 +38,16 @@ class PairDifference:
     def few(self) -> bool:
         return any(count in FEW for count in self.counts)
 
+    @property
+    def asked(self) -> int:
+        """The largest `minChange` of an agreement that shows both."""
+        return min(self.first.reach, self.second.reach)
+
+    @property
+    def fewer(self) -> bool:
+        """Than a stricter agreement that shows both asks for, though no few."""
+        return not self.few and any(0 < count < self.asked for count in self.counts)
+
 
 def differences(cell: CellLog) -> list[PairDifference]:
     """All pairs of releases whose patients are known, in the order of the releases."""

@@ -7,6 +7,8 @@ from enum import StrEnum
 class Kind(StrEnum):
     PATIENTS = "patients"
     """Two releases of one cell differ by 1 to 7 patients."""
+    STRICTER = "stricter"
+    """Two releases that stricter agreements show differ by fewer patients than these ask for."""
     SMALL = "small"
     """A figure was shown that rests on 1 to 7 patients."""
     BLIND = "blind"

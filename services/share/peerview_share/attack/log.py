@@ -27,6 +27,8 @@ class Release:
     """Taken back later. It was seen all the same, so it is tried like any other."""
     networks: frozenset[str] = frozenset()
     """Where peers could see it."""
+    reach: int = 8
+    """The largest `minChange` under which it is shown, of those that agreements ask for."""
 
 
 @dataclass(frozen=True, slots=True)

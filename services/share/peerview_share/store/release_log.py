@@ -12,7 +12,8 @@ from peerview_share.agreements.life import AgreementRecord
 from peerview_share.attack.log import CellLog, Release, ReleaseLog
 from peerview_share.disclosure.cell import CellState
 from peerview_share.disclosure.columns import Columns, united
-from peerview_share.store import agreements, epochs, kept, schema, successions
+from peerview_share.disclosure.gate import K
+from peerview_share.store import agreements, epochs, kept, margins, schema, successions
 from peerview_share.store.kept import Past
 from peerview_share.store.unnamed_log import UnnamedLog
 
@@ -78,8 +79,9 @@ class _Cells:
         for practice in practices.scalars().all():
             seen = _seen(self._connection, practice)
             past = self._past(practice, seen)
+            reaches = margins.reaches(self._connection, practice)
             before = [
-                (code, found, self._past(code, found))
+                (code, found, self._past(code, found), margins.reaches(self._connection, code))
                 for code in successions.predecessors(self._connection, practice)
                 for found in [_seen(self._connection, code)]
             ]
@@ -88,7 +90,7 @@ class _Cells:
                 yield CellLog(
                     practice,
                     indicator,
-                    self._releases(practice, indicator, releases, past),
+                    self._releases(practice, indicator, releases, past, reaches),
                     info.scale if info else 1,
                     info is not None and info.kind is Kind.RATE,
                     self._united(indicator, before),
@@ -100,8 +102,15 @@ class _Cells:
         )
 
     def _releases(
-        self, practice: str, indicator: str, found: Mapping[int, bool], past: Past
+        self,
+        practice: str,
+        indicator: str,
+        found: Mapping[int, bool],
+        past: Past,
+        reaches: Mapping[str, Mapping[int, int]],
     ) -> list[Release]:
+        shown_under = reaches.get(indicator, {})
+        asked = _asked(self._records, practice, indicator)
         return [
             Release(
                 number,
@@ -110,25 +119,29 @@ class _Cells:
                 shown,
                 (practice, indicator, number) in self._retracted,
                 _networks(self._records, practice, indicator, self._closed[number].at),
+                min(asked, shown_under.get(number, K)),
             )
             for number, shown in sorted(found.items())
             if number in self._closed
         ]
 
     def _united(
-        self, indicator: str, before: list[tuple[str, dict[str, dict[int, bool]], Past]]
+        self,
+        indicator: str,
+        before: list[tuple[str, dict[str, dict[int, bool]], Past, dict[str, dict[int, int]]]],
     ) -> Iterator[Release]:
         """One release of each predecessor, or of some of them, added up."""
         sides: list[list[Release | None]] = [
-            [None, *self._releases(code, indicator, found.get(indicator, {}), past)]
-            for code, found, past in before
+            [None, *self._releases(code, indicator, found.get(indicator, {}), past, reaches)]
+            for code, found, past, reaches in before
         ]
         for chosen in product(*sides):
             some = [release for release in chosen if release is not None]
             known = [r.contributions for r in some if r.contributions is not None]
             if some and len(known) == len(some):
                 newest = max(some, key=lambda release: release.epoch)
-                yield Release(newest.epoch, newest.day, united(known))
+                reach = min(release.reach for release in some)
+                yield Release(newest.epoch, newest.day, united(known), reach=reach)
 
 
 def _seen(connection: Connection, practice: str) -> dict[str, dict[int, bool]]:
@@ -152,6 +165,21 @@ def _columns(past: Past, number: int, indicator: str) -> Columns | None:
         return past.columns(number, indicator)
     except LookupError:
         return None
+
+
+def _asked(records: tuple[AgreementRecord, ...], practice: str, indicator: str) -> int:
+    """The largest `minChange` of all agreements that the practice ever signed."""
+    return max(
+        (
+            record.document.disclosure_control.min_change
+            for record in records
+            for party in record.parties
+            if party.ods == practice
+            and party.signed_at is not None
+            and indicator in record.document.indicators
+        ),
+        default=K,
+    )
 
 
 def _networks(
