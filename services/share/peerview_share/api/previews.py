@@ -3,7 +3,7 @@
 Counts and reasons are here and nowhere else: for the subject practice alone.
 """
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,44 +13,13 @@ from peerview_common.days import day_text, iso_millis, iso_or_none
 from peerview_common.problem import Problem
 from peerview_share.api.callers import READ, SIGNATORY, Caller, ShareParts
 from peerview_share.disclosure.cell import Cell
-from peerview_share.disclosure.release import Cause
 from peerview_share.release.previewing import NothingToHoldError, PreviewCell
+from peerview_share.release.reasons import why
 from peerview_share.service import Share
 from peerview_share.store.epochs import Epoch
-from peerview_share.store.previews import JUMP, SUBJECT, Hold
+from peerview_share.store.previews import Hold
 
 router = APIRouter(prefix="/v1/practices/{ods}/preview", tags=["own practice"])
-
-WORDS: Final = {
-    Cause.RELEASED: "The figure may move: every count differs from every earlier release by no "
-    "patient or by at least 8.",
-    Cause.UNCHANGED: "No patient differs from an earlier release, so the earlier figure stays.",
-    Cause.SMALL_CHANGE: "Too few patients differ from an earlier release: the difference would "
-    "tell about them, so the earlier figure stays.",
-    Cause.NO_SNAPSHOT: "No snapshot has come for this cut.",
-    Cause.SILENT_FEED: "The practice's feed had been silent for over 7 days at the cut.",
-    Cause.REKEYING: "Patients are getting new pseudonyms and may be counted twice.",
-    Cause.NOT_COMPUTED: "The snapshot has nothing of this indicator.",
-    Cause.AWAITING_BACKFILL: "Awaiting a full submission under a new code list.",
-    Cause.FEW_GPS: "With fewer than 3 GPs the figure would be one person's.",
-    Cause.JUMP: "The figure jumped and was not confirmed.",
-    Cause.HELD: "The practice holds the figure.",
-}
-REASONS: Final = {
-    "few-patients": "fewer than 20 patients",
-    "few-in-numerator": "1 to 7 patients in the numerator",
-    "few-in-complement": "1 to 7 patients in the denominator and not in the numerator",
-    "one-dominates": "one patient has over half of the numerator",
-    "small-count": "a count of 1 to 7",
-    "extreme": "0% or 100% of fewer than 50",
-}
-
-
-HELD: Final = {
-    JUMP: "It jumped by over 20 points, or over 20% of its denominator: it is held until the "
-    "practice confirms it.",
-    SUBJECT: "The practice holds it.",
-}
 
 
 class HoldRequest(BaseModel):
@@ -131,20 +100,14 @@ def _epoch(epoch: Epoch) -> dict[str, Any]:
 
 def _cell(share: Share, name: str, found: PreviewCell) -> dict[str, Any]:
     account = dict(found.account)
-    cause = account.get("cause")
-    reason = account.get("reason")
-    why = WORDS[Cause(cause)] if cause else ""
-    if reason:
-        why += f" It is suppressed: {REASONS[reason]}."
-    for item in found.holds:
-        why += f" {HELD[item.kind]}"
     return {
         "indicator": name,
         "unit": share.catalogue[name].unit,
         "now": None if found.now is None else _shown(found.now),
         "then": _shown(found.then),
         "moves": found.moves and not found.holds,
-        "why": why.strip(),
+        "taken_back": found.taken_back,
+        "why": why(found),
         **account,
         "held": [_hold(item) for item in found.holds],
     }

@@ -30,6 +30,8 @@ class PreviewCell:
     account: Mapping[str, Any]
     holds: tuple[Hold, ...]
     """Those that hold it still."""
+    taken_back: bool = False
+    """What was released last was retracted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Previews:
             now = store.cells(connection, shown.number).get(practice, {}) if shown else {}
             found = store.of_practice(connection, practice, epoch.number)
             accounts = previews.accounts(connection, practice, epoch.number)
+            wrong = store.retractions(connection, practice)
             holds = [
                 item
                 for item in previews.holds(connection, practice=practice, epoch=epoch.number)
@@ -83,6 +86,7 @@ class Previews:
                     *found[name],
                     accounts.get(name, {}),
                     tuple(item for item in holds if item.indicator == name),
+                    (practice, name, found[name][0].epoch) in wrong,
                 )
                 for name in self._catalogue
                 if name in found

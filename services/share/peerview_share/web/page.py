@@ -23,6 +23,7 @@ from peerview_share.web import (
     key_notices,
     key_pages,
     model,
+    release_page,
     session,
     words,
 )
@@ -38,7 +39,7 @@ def install(app: FastAPI) -> None:
     # what is written out comes before what any name fits
     for part in (
         draft_pages, agreement_pages, agreement_signing, agreement_limits, agreement_acts,
-        disclosure_page, key_pages,
+        disclosure_page, key_pages, release_page,
     ):  # fmt: skip
         app.include_router(part.router)
     app.include_router(router)
