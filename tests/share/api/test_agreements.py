@@ -211,6 +211,15 @@ def test_a_limit_of_what_is_not_there_is_refused_by_its_name(world):
     assert world.client.put(url, json={"perIndicator": {"upc": "none"}}, headers=headers).is_success
 
 
+def test_an_explanation_of_what_is_not_there_says_so(world):
+    world.agree(document(A, B))
+    question = {"viewer": A, "subject": B, "indicator": "dnaa"}
+    headers = world.issuer.headers(A)
+    answer = world.client.get("/v1/networks/north/explain", params=question, headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "indicator: there is no indicator “dnaa”; is dna meant?"
+
+
 def test_every_change_is_kept_and_waits_for_the_mirror(world):
     world.agree(document(A, B))
     world.act("north-learning", A, "suspend")

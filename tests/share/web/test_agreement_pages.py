@@ -209,6 +209,35 @@ def test_a_practice_allows_less_and_takes_that_back(proposed):
     assert "nothing that your practice can limit" in text_of(person.get(path))
 
 
+def test_why_somebody_sees_a_figure_now_and_at_a_moment(proposed):
+    person = Person(proposed, B)
+    for practice in (A, B, C):
+        sign(proposed, practice)
+    assert "Who sees what, and why" in person.get("/agreements").text
+    asked = f"/why?network=north&other={A}&indicator=dna&way="
+    told = text_of(person.get(f"{asked}they-see"))
+    assert "Yes, by name Practice A99001 (A99001) may see “Did not attend” of Practice" in told
+    assert "peerIdentification.mode" in told
+    proposed.clock.pass_days(2)
+    person.post("/agreements/north-learning/suspend", confirmed="yes")
+    told = text_of(person.get(f"{asked}we-see"))
+    assert "No Practice A99002 may not see “Did not attend” of Practice A99001 (A99001)" in told
+    assert "Because suspended by A99002" in told
+    told = text_of(person.get(f"{asked}we-see&at=2026-09-22+12:00"))
+    assert "Yes, by name" in told
+    assert "as things stood on 22 September 2026, 12:00" in told
+    for wrong, why in (
+        ("&at=soon", "Enter a moment such as"),
+        ("&at=2027-01-01", "This moment has not come"),
+        ("&other=A99009", "Choose a practice"),
+        ("&indicator=x", "Choose an indicator"),
+    ):
+        answer = person.get(f"{asked}we-see{wrong}")
+        assert (answer.status_code, why in answer.text) == (422, True), wrong
+    proposed.share.figures.put(live_value("A99009"))
+    assert "in no agreement with anybody" in Person(proposed, "A99009").get("/why").text
+
+
 def test_withdrawing_is_final_and_says_so(proposed):
     for practice in (A, B, C):
         sign(proposed, practice)

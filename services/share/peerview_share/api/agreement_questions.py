@@ -1,5 +1,6 @@
 """Over HTTP: why a viewer may see something or not, and mergers."""
 
+import difflib
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -49,6 +50,10 @@ def explanation(
         principal.require_scope(READ)
         if not {viewer, subject} & principal.practices:
             raise AuthError(403, "the token covers neither the viewer nor the subject", "practice")
+    if indicator not in share.catalogue:
+        close = difflib.get_close_matches(indicator, share.catalogue, 1)
+        meant = f"; is {close[0]} meant?" if close else ""
+        raise Problem(422, "not-valid", f"indicator: there is no indicator “{indicator}”{meant}")
     if at is not None and at.tzinfo is None:
         raise Problem(422, "not-valid", "at: needs an offset, such as 2026-04-01T12:00:00Z")
     now = share.clock()

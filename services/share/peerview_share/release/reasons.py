@@ -56,7 +56,7 @@ def why(cell: PreviewCell) -> str:
 def gate(cell: PreviewCell) -> str:
     """Which earlier release stands in the way, and how many patients differ; empty for none."""
     found = cell.account.get("gate")
-    if not found:
+    if not found or not any(found[name] for name in ("denominator", "numerator", "complement")):
         return ""
     return (
         f"Against release {found['epoch']}: {found['denominator']} patients differ in the "

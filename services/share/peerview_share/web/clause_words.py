@@ -79,3 +79,9 @@ PHRASES: Final[Mapping[str, str]] = {
     "admission.practice": "It is {}",
 }
 """``{clause: sentence}`` around a value."""
+OF_ZERO: Final[Mapping[str, str]] = {
+    "peerIdentification.minPeers": "An indicator is shown however few other practices share it",
+    "epochs.lagDays": "A release rests as long as the service lets it, and no longer",
+    "withdrawal.noticeDays": "It takes effect at once, and the others are told of it at once",
+}
+"""``{clause: sentence}`` where the value is 0."""

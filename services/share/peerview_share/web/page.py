@@ -25,6 +25,7 @@ from peerview_share.web import (
     model,
     release_page,
     session,
+    why_page,
     words,
 )
 from peerview_share.web.rendering import html
@@ -39,7 +40,7 @@ def install(app: FastAPI) -> None:
     # what is written out comes before what any name fits
     for part in (
         draft_pages, agreement_pages, agreement_signing, agreement_limits, agreement_acts,
-        disclosure_page, key_pages, release_page,
+        disclosure_page, key_pages, release_page, why_page,
     ):  # fmt: skip
         app.include_router(part.router)
     app.include_router(router)

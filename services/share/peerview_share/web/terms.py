@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from peerview_common.catalogue import IndicatorInfo
-from peerview_share.web.clause_words import PHRASES, SEEN, VALUES
+from peerview_share.web.clause_words import OF_ZERO, PHRASES, SEEN, VALUES
 
 TITLES: Final = {
     "id": "Id",
@@ -133,6 +133,8 @@ def _phrase(clause: str, name: str, value: Any) -> str:
     if isinstance(value, Mapping | list):
         return f"{_spaced(name)}: {_line(value)}"
     told = VALUES.get(clause, {}).get(value, _word(value))
+    if value == 0 and value is not False and clause in OF_ZERO:
+        return OF_ZERO[clause]
     phrase = PHRASES.get(clause)
     return f"{_spaced(name)}: {told}" if phrase is None else phrase.format(told)
 
