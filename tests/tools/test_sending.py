@@ -476,3 +476,13 @@ def test_what_counts_otherwise_than_meant_is_told_in_the_end(
     assert "not a resource type of FHIR R4" in shown
     assert f"Every refusal and warning stands in {report}." in shown
     assert len(report.read_text().splitlines()) == 4
+
+
+def test_a_file_of_lines_that_is_called_json_is_sent_by_lines(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (world.folder / "a.json").write_bytes(ndjson(*many(0, 5), WRONG))
+    assert send.run(world.options()) == Exit.REFUSED
+    done, said = told(capsys)
+    assert (done["next_line"], done["accepted"], done["rejected"]) == (7, 5, 1)
+    assert f"{world.folder / 'a.json'}:6: Condition.onsetDateTime" in said

@@ -134,7 +134,7 @@ class Documents:
                     yield 1, parse(whole)
                     return
                 except ValueError as error:
-                    if not _looks_like_lines(whole):
+                    if not looks_like_lines(whole):
                         self._broken(f"{path}:{getattr(error, 'lineno', 1)}", str(error), first)
                         return
                 yield from self._parsed_lines(path, io.BytesIO(whole), first)
@@ -192,7 +192,7 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _looks_like_lines(whole: bytes) -> bool:
+def looks_like_lines(whole: bytes) -> bool:
     """Whether one of the first lines is a JSON object by itself."""
     for line in whole.removeprefix(_BOM).splitlines()[:20]:
         try:

@@ -1,5 +1,6 @@
 """Which files are sent, and their lines in one numbering."""
 
+import io
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -9,7 +10,13 @@ from typing import IO, Final
 
 import zstandard
 
-from peerview_tools.fhir_files import UnreadableFileError, is_lines, open_packed, parse
+from peerview_tools.fhir_files import (
+    UnreadableFileError,
+    is_lines,
+    looks_like_lines,
+    open_packed,
+    parse,
+)
 
 NAMES: Final = (".ndjson", ".jsonl", ".json")
 PACKED: Final = (".gz", ".zst")
@@ -108,7 +115,13 @@ class Lines:
 
 
 def _one_line(path: Path, file: IO[bytes]) -> Iterator[bytes]:
+    """A file that is one document as a line; one of lines, in spite of its name, line by line."""
+    whole = file.read()
     try:
-        yield json.dumps(parse(file.read()), separators=(",", ":")).encode()
+        document = parse(whole)
     except ValueError as error:
-        raise UnreadableFileError(f"{path}: not JSON: {error}") from error
+        if not looks_like_lines(whole):
+            raise UnreadableFileError(f"{path}: not JSON: {error}") from error
+        yield from io.BytesIO(whole)
+    else:
+        yield json.dumps(document, separators=(",", ":")).encode()

@@ -1,10 +1,12 @@
 """A group of lines with a reader: each line a resource or a Bundle."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from peerview_ingest.fhir import Issue, Outcome, Read, Reader, Resolver
 from peerview_ingest.parsing import NotJsonError, parse_line
+
+A_LINE: Final = "a resource or a Bundle must be one line"
 
 
 def read_lines(
@@ -22,7 +24,7 @@ def read_lines(
         try:
             document = parse_line(line)
         except NotJsonError as error:
-            reads.append((number, _refused("structure", str(error))))
+            reads.append((number, _refused("structure", f"{error}: {A_LINE}")))
             continue
         documents.append((number, document))
         if not _is_bundle(document):
