@@ -40,8 +40,17 @@ from peerview_tools.sending import state as sending_state
 from peerview_tools.sending import transfer
 from peerview_tools.sending.files import Lines, find
 from peerview_tools.sending.parts import parts
-from tests.ingest.builders import NOW, PRACTICE, bundle, condition, patient
+from tests.ingest.builders import (
+    NOW,
+    PRACTICE,
+    WITHDRAWN,
+    bundle,
+    condition,
+    dissent,
+    patient,
+)
 from tests.ingest.conftest import MemoryLog, settings
+from tests.ingest.test_submission import P1, state
 
 WRONG = condition("wrong", onsetDateTime="2020-02-31")
 
@@ -486,3 +495,20 @@ def test_a_file_of_lines_that_is_called_json_is_sent_by_lines(
     done, said = told(capsys)
     assert (done["next_line"], done["accepted"], done["rejected"]) == (7, 5, 1)
     assert f"{world.folder / 'a.json'}:6: Condition.onsetDateTime" in said
+
+
+def test_whoever_objected_and_no_longer_does_counts_with_all_their_records(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    between = many(1, 25)  # of the same patient, in other parts than the objection
+    lines = [patient(), condition("c0"), dissent("d1", "2024-01-01"), *between]
+    lines += [dissent("d2", "2025-01-01", WITHDRAWN), WRONG]
+    (world.folder / "a.ndjson").write_bytes(ndjson(*lines))
+    assert send.run(world.options()) == Exit.REFUSED
+    done, said = told(capsys)
+    assert (done["objections"], done["opted_in"], done["rejected"]) == (1, 1, 1)
+    assert "all is sent once more" in said
+    assert said.count("Condition.onsetDateTime") == 1
+    assert [each["count"] for each in done["reasons"]] == [1]
+    assert len(state(world)[P1]) == 27
+    assert world.state_files() == []

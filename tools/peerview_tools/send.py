@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -85,6 +86,9 @@ def _run(options: Options) -> int:
         transfer = Transfer(client, refused.take, showing.waiting, upload=state.upload)
         try:
             done = _all(options, found, state, transfer, refused, showing)
+            reasons, warnings = Counter(state.reasons), Counter(state.warnings)
+            if done["opted_in"]:
+                _once_more(options, found, state, client, showing)
         except KeyboardInterrupt:
             return _left(showing, state, "Stopped", Exit.STOPPED)
         except UnreadableFileError as error:
@@ -97,8 +101,8 @@ def _run(options: Options) -> int:
         done,
         files=len(found),
         seconds=time.monotonic() - began,
-        reasons=state.reasons,
-        warnings=state.warnings,
+        reasons=reasons,
+        warnings=warnings,
         report=options.report,
         as_json=options.as_json,
     )
@@ -135,6 +139,18 @@ def _all(
             state.forget()
             return done
     raise AssertionError("the last try raises or returns")
+
+
+def _once_more(
+    options: Options, found: Sequence[Path], state: State, client: Client, showing: Showing
+) -> None:
+    """Send everything again: a patient's objection came before its withdrawal, and nothing that
+    came before or between was kept. What is kept of everybody else is known, and costs little."""
+    showing.say("Patients no longer object: all is sent once more, so that their records count.")
+    showing.again()
+    state.anew()
+    heard = Refusals(Counter(), Counter(), lambda _: None, lambda _: None)
+    _all(options, found, state, Transfer(client, heard.take, showing.waiting), heard, showing)
 
 
 def _must_begin_anew(error: GoneError | ServiceError) -> bool:

@@ -72,8 +72,7 @@ def _further(done: dict[str, Any], warnings: Counter[str], report: Path | None) 
         found.append(f"{done['objections']:,} patients object from now on: none of it is kept.")
     if done["opted_in"]:
         found.append(
-            f"{done['opted_in']:,} patients no longer object: send their whole records again "
-            "(this command once more does so)."
+            f"{done['opted_in']:,} patients no longer object: all was sent once more for them."
         )
     if done["shared_nhs_numbers"]:
         found.append(
