@@ -13,6 +13,7 @@ import pytest
 import zstandard
 from joserfc import jwt
 from joserfc.jwk import OctKey, OKPKey
+from structlog.testing import capture_logs
 
 from tests.ingest.builders import PRACTICE, bundle, condition, meta, patient
 from tests.ingest.conftest import Service
@@ -209,6 +210,19 @@ async def test_what_is_wrong_with_a_request_is_named_and_not_repeated(
     assert "SECRET" not in answer.text
     assert "perhaps" not in answer.text
     assert "half" not in answer.text
+
+
+async def test_operators_are_told_whose_records_are_refused_and_why(service: Service) -> None:
+    wrong = condition(onsetDateTime="SECRET")
+    with capture_logs() as lines:
+        await service.bundle(bundle(patient(), wrong, wrong | {"id": "c2"}))
+        await service.bundle(bundle(patient()))
+    (line,) = [line for line in lines if line["event"] == "refused"]
+    assert (line["practice"], line["source"], line["refused"], line["of"]) == (
+        PRACTICE, "demo", 2, 3,
+    )  # fmt: skip
+    assert line["place"] == "Bundle.entry[1].resource.onsetDateTime"
+    assert "SECRET" not in str(line)
 
 
 # -- who may send

@@ -18,7 +18,6 @@ from typing import Any, Final, Generic, TypeVar
 from msgspec import structs
 from sqlalchemy import Connection
 
-from peerview_common import metrics
 from peerview_common.changes import (
     FORMAT,
     MAX_RECORD_BYTES,
@@ -30,7 +29,7 @@ from peerview_common.changes import (
 from peerview_common.codes import CodeList
 from peerview_common.ids import OdsCode
 from peerview_common.settings import IngestSettings
-from peerview_ingest import key_versions, rekeying
+from peerview_ingest import counted, key_versions, rekeying
 from peerview_ingest.fhir import Feed, HmacKeys, Issue, Outcome, Read, Reader, Receipt
 from peerview_ingest.keyring import Keyring, PairingKeys
 from peerview_ingest.plan import Knowledge, Plan, make_plan, newest_reads
@@ -214,7 +213,7 @@ class Ingest:
             return Step(ready.records, commit)
 
         done = await self.in_turn(sender, work)
-        _count(done.submitted.reads, done.plan)
+        counted.tell(done.submitted.receipt, done.submitted.reads, done.plan)
         return done.submitted
 
     async def in_turn(self, sender: Sender, work: Callable[[Turn, int], Step[T]]) -> T:
@@ -402,10 +401,3 @@ def _tell(receipt: SubmissionReceipt, reads: Sequence[tuple[int | None, Read]], 
     receipt.objections = len(plan.objected)
     receipt.opted_in = len(plan.opted_in)
     receipt.shared_nhs_numbers = len(plan.duplicates)
-
-
-def _count(reads: Sequence[tuple[int | None, Read]], plan: Plan) -> None:
-    for outcome in Outcome:
-        number = sum(read.outcome is outcome for _, read in reads)
-        metrics.resources.labels(outcome.value).inc(number)
-    metrics.resources.labels("unchanged").inc(plan.unchanged + plan.superseded)
