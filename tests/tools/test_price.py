@@ -2,6 +2,8 @@
 time."""
 
 import random
+from collections import Counter
+from statistics import mean
 
 import pytest
 
@@ -10,12 +12,15 @@ from peerview_share.attack.finding import Kind
 from peerview_share.attack.linkage import LIMIT, name_bands
 from peerview_share.attack.log import Banded
 from peerview_share.disclosure import membership
+from peerview_share.disclosure.gate import Obstacle, compare
+from peerview_share.disclosure.nested import reach
+from peerview_share.disclosure.steps import STEPS
 from peerview_tools.price import naming
 from peerview_tools.price import run as command
 from peerview_tools.price.figures import figures
 from peerview_tools.price.page import page
 from peerview_tools.price.rates import RATES
-from peerview_tools.price.simulation import PRODUCT, VARIANTS, Plan, simulate
+from peerview_tools.price.simulation import INDICATORS, PRODUCT, VARIANTS, Plan, simulate
 from peerview_tools.price.stream import MET, Practice
 
 LAST, FIRST = (name for name in VARIANTS if name != PRODUCT)
@@ -146,3 +151,51 @@ def test_a_million_changes(closing):
         # of some 1,500 cells by quarters, so a standard error of over a point
         assert found[0] >= monthly - 0.02
         assert found[1] >= quarterly - 0.02
+
+
+def fresh_by_step(size, seed):
+    """``{step: (share of cells that move nested, share apart)}`` of a practice's 12 releases a
+    quarter apart, from the second on; apart, each step's series knows of no other."""
+    practice = Practice(size, random.Random(seed), churn=1.0)
+    released = {name: [] for name in INDICATORS}
+    nested, apart = Counter(), Counter()
+    for month in range(36):
+        if month:
+            practice.month()
+        if month % 3:
+            continue
+        for name, state in practice.snapshots().items():
+            before = released[name]
+            found = compare(state, [each for each, _, _ in before], catalogue()[name].scale)
+            if isinstance(found, Obstacle):
+                continue
+            reached = reach(found, [each for _, each, _ in before])
+            alone = {
+                least
+                for least in STEPS
+                if all(
+                    d.least >= least
+                    for d, (_, _, its) in zip(found, before, strict=True)
+                    if least in its
+                )
+            }
+            before.append((state, reached, alone))
+            if month:
+                nested.update(least for least in STEPS if reached >= least)
+                apart.update(alone)
+    cells = 11 * len(INDICATORS)
+    return {least: (nested[least] / cells, apart[least] / cells) for least in STEPS}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("size", "practices"), [(3_500, 6), (10_000, 4)])
+def test_that_stricter_series_lie_within_each_other_costs_little(size, practices, closing):
+    found = [fresh_by_step(size, f"{size}/{n}") for n in range(practices)]
+    for least in STEPS:
+        nested, apart = (mean(each[least][n] for each in found) for n in (0, 1))
+        closing.append(
+            f"quarterly, {size} patients, minChange {least}: {nested:.0%} of cells move, "
+            f"{apart:.0%} if each series were decided apart"
+        )
+        assert nested >= apart - 0.03
+    assert mean(each[8][0] for each in found) > 0.5

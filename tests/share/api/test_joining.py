@@ -148,6 +148,19 @@ def test_the_difference_of_two_versions_is_told_in_plain_words(world):
     ]
 
 
+def test_a_difference_of_stricter_figures_is_told_in_plain_words(world):
+    world.agree(document(A, B))
+    stricter = {"minChange": 15, "minPatients": 50}
+    second = document(A, B, version=2, supersedes=1, disclosureControl=stricter)
+    assert call(world, "POST", "/agreements", A, second).status_code == 201
+    answer = call(world, "GET", f"/agreements/{NAME}/difference?from=1&to=2", B)
+    assert answer.json()["changes"] == [
+        "Protection would change: a figure is renewed only from a change of 15 patients instead of "
+        "8.",
+        "Protection would change: figures are shown from 50 patients instead of 20.",
+    ]
+
+
 # -- joining
 
 

@@ -522,6 +522,28 @@ def test_the_preview_is_what_each_viewer_then_sees(world):
         assert not [x for x in found if x["indicator"] == "dna" and x["state"] == "value"]
 
 
+@pytest.mark.parametrize(
+    ("control", "says", "numerator"),
+    [
+        ({"minChange": 10}, "by name 30% 30 of 100 patients released", 30),
+        ({"minChange": 15}, "by name 20% 20 of 100 patients", 20),
+        ({"minPatients": 100}, "by name –", None),
+    ],
+)
+def test_the_preview_goes_by_stricter_figures(world, control, says, numerator):
+    for met in (20, 32):
+        world.release({code: {"bp-htn-u80": patients(met, 100)} for code in (A, B)})
+    text = document(A, B, dataItems=[{"indicatorId": "bp-htn-u80"}], disclosureControl=control)
+    answer = world.client.post("/v1/agreements", json=text, headers=world.issuer.headers(A))
+    page = Person(world, A).get("/agreements/north-learning/preview")
+    said = page.text.split(f'id="viewer-{B}"')[1].split("</section>")[0]
+    assert says in re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", said))
+    for practice in (A, B):
+        world.sign("north-learning", practice, answer.json()["termsHash"])
+    (cell,) = world.peers(B).json()["cells"]
+    assert cell["numerator"] == numerator
+
+
 def test_the_preview_counts_limits_and_withdrawals(proposed):
     for practice in (A, B, C):
         sign(proposed, practice)
