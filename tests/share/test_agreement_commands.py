@@ -242,3 +242,20 @@ def test_a_lost_key_is_revoked_unless_the_practice_objects(run, drafted, tmp_pat
     assert "unless the practice objects before" in told
     assert "stopped: A99001 goes on signing" in run(A, "keep-key", *words, "--key", key)
     assert "no revocation of the key of A99001 waits" in run(A, "keep-key", *words)
+
+
+def test_a_merger_is_told_once_it_is_confirmed(run, drafted, world):
+    run(A, "create", drafted)
+    day = "2026-09-21"
+    words = ("--from", A, "--from", C, "--to", D, "--date", day)
+    operator = {"scope": "release:operate", "roles": ("operator",)}
+    assert "which is final" in run("OPS", "succeed", *words, stdin="n\n", code=1, **operator)
+    assert "lacks the scope" in run(A, "succeed", *words, "--yes")
+    told = run("OPS", "succeed", *words, "--yes", **operator)
+    assert f"{D} succeeds {A}, {C}. Agreements that they left: north" in told
+    assert "north in north: version 1 withdrawn" in run(B, "list")
+
+
+def test_a_hash_that_is_none_is_told_in_words(run):
+    told = run(D, "join", "north", "--terms", "abc", "--name", "Dale Surgery")
+    assert "query.terms: is no SHA-256: 64 hexadecimal digits" in told

@@ -4,6 +4,7 @@ import base64
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -161,11 +162,30 @@ def limit(identity: str, own: Sequence[str], mode: str | None, *, url: str, toke
     return 0
 
 
+def succeed(
+    former: Sequence[str], successor: str, day: date, *, url: str, token: str, yes: bool
+) -> int:
+    names = ", ".join(former)
+    if not yes and not typer.confirm(
+        f"{names} leave all their agreements, which is final, and {successor} signs or joins its "
+        "own. Go on?"
+    ):
+        return 1
+    body = {"from": list(former), "to": successor, "date": day.isoformat()}
+    with _client(url, token) as client:
+        found = client.post("/v1/practices/succeeded", body)
+    left = ", ".join(found["agreements"]) or "none"
+    print(f"{successor} succeeds {names}. Agreements that they left: {left}")
+    return 0
+
+
 def listed(*, url: str, token: str) -> int:
     with _client(url, token) as client:
         found = client.get("/v1/agreements")["agreements"]
     for item in found:
-        states = ", ".join(f"version {v['version']} {v['status']}" for v in item["versions"])
+        # a service of the version before tells of the newest alone
+        versions = item.get("versions", [item])
+        states = ", ".join(f"version {v['version']} {v['status']}" for v in versions)
         print(f"{item['id']} in {item['network']}: {states}; “{item['title']}”")
     if not found:
         print("no agreement names a practice of this token")

@@ -237,6 +237,25 @@ def limit(
     raise typer.Exit(agreement.limit(identity, indicator or [], mode, url=at, token=token))
 
 
+@agreements.command("succeed")
+def succeed(
+    former: Annotated[
+        list[str], typer.Option("--from", metavar="ODS", help="Who is succeeded; repeatable.")
+    ],
+    successor: Annotated[str, typer.Option("--to", metavar="ODS", help="Who succeeds them.")],
+    day: Annotated[
+        datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="Since when; not ahead.")
+    ],
+    at: Share,
+    token: Token,
+    yes: Yes = False,
+) -> None:
+    """A merger: the former leave all their agreements, for good. Operator: release:operate."""
+    from peerview_tools import agreement
+
+    raise typer.Exit(agreement.succeed(former, successor, day.date(), url=at, token=token, yes=yes))
+
+
 @agreements.command("explain")
 def explain(
     network: Annotated[str, typer.Option(metavar="ID")],

@@ -37,7 +37,7 @@ def draft(
         "peerIdentification": {"mode": mode},
         "validFrom": start.isoformat(),
     }
-    document = _parsed(text, "these words")
+    document = _parsed(text, "nothing is written")
     if document is None:
         return 2
     try:

@@ -448,11 +448,14 @@ def attack(
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Every find, as JSON.")] = False,
+    last: Annotated[
+        bool, typer.Option("--last", help="Read the report of last night; attack nothing.")
+    ] = False,
 ) -> None:
     """Try to learn about few people from all that was ever released. Exit 1 on any find."""
     from peerview_tools.attack import run
 
-    raise typer.Exit(run(database, as_json=as_json))
+    raise typer.Exit(run(database, as_json=as_json, last=last))
 
 
 simulations = typer.Typer(

@@ -18,6 +18,7 @@ SCOPES: Final = (
     "share:read",
     "release:operate",
     "keys:revoke",
+    "attacks:read",
     "metrics:read",
 )
 ROLES: Final = ("clinical", "signatory", "operator")

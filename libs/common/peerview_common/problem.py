@@ -1,6 +1,7 @@
 """Errors as people and programs can use them: ``application/problem+json`` (RFC 9457)."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -9,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from peerview_common import metrics
 from peerview_common.auth import AuthError
+from peerview_common.ids import NETWORK_PATTERN, ODS_PATTERN
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -61,6 +63,30 @@ def _challenge(error: AuthError) -> str:
     return f'Bearer realm="peerview", error="{word}", error_description="{error.reason}"'
 
 
+_PATTERNS: Final = {
+    ODS_PATTERN: "is not an organisation code: 3 to 10 capital letters and digits",
+    NETWORK_PATTERN: "is not an id: small letters, digits and hyphens",
+}
+
+
+def _fault(found: Mapping[str, Any]) -> dict[str, str]:
+    """Where a request is wrong, and how, in words for the people who sent it."""
+    place, reason = ".".join(str(part) for part in found["loc"]), str(found["msg"])
+    match found["type"]:
+        case "json_invalid":
+            # the last part of its place counts characters
+            where = found["loc"][-1]
+            place = "body"
+            reason = f"is not JSON: {found.get('ctx', {}).get('error', 'no value')} at {where}"
+        case "missing":
+            reason = "is missing"
+        case "extra_forbidden":
+            reason = "is not known here"
+        case "string_pattern_mismatch":
+            reason = _PATTERNS.get(found.get("ctx", {}).get("pattern", ""), reason)
+    return {"place": place, "reason": reason}
+
+
 def install(app: FastAPI) -> None:
     """Make every error of ``app`` a problem document."""
 
@@ -81,8 +107,5 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _validation(_: Request, error: RequestValidationError) -> JSONResponse:
-        places = [
-            {"place": ".".join(str(part) for part in found["loc"]), "reason": found["msg"]}
-            for found in error.errors()
-        ]
+        places = [_fault(found) for found in error.errors()]
         return Problem(422, "not-valid", "the request is not valid", errors=places).response()

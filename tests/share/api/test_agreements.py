@@ -242,3 +242,30 @@ def test_agreements_of_a_practice_are_listed(world):
 
     assert listed(A) == ["north-learning"]
     assert listed(B) == ["north-learning", "other"]
+
+
+def test_a_request_that_is_wrong_is_told_in_words(world):
+    headers = world.issuer.headers(A) | {"Content-Type": "application/json"}
+
+    def faults(path, **given):
+        answer = world.client.post(f"/v1/agreements{path}", headers=headers, **given)
+        assert answer.status_code == 422, answer.text
+        return {fault["place"]: fault["reason"] for fault in answer.json()["errors"]}
+
+    (told,) = faults("", content=b'{"id": x}').items()
+    assert told[0] == "body"
+    assert told[1].startswith("is not JSON: Expecting value at ")
+    assert faults("/north/sign") == {"body": "is missing"}
+    assert faults("/north/sign", json={"termsHash": "ab", "hash": 1}) == {
+        "body.version": "is missing",
+        "body.termsHash": "is no SHA-256: 64 hexadecimal digits",
+        "body.hash": "is not known here",
+    }
+    question = {"viewer": "a", "subject": A, "indicator": "dna"}
+    answer = world.client.get("/v1/networks/north/explain", params=question, headers=headers)
+    assert answer.json()["errors"] == [
+        {
+            "place": "query.viewer",
+            "reason": "is not an organisation code: 3 to 10 capital letters and digits",
+        }
+    ]

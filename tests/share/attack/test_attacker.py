@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peerview_common.catalogue import catalogue
 from peerview_share.agreements.level import Level
 from peerview_share.attack.attacker import attack
 from peerview_share.attack.differencing import differences
@@ -15,7 +16,7 @@ from peerview_share.attack.log import CellLog, Derived, Release, ReleaseLog
 from peerview_share.attack.words import words
 from peerview_share.disclosure.columns import Columns
 from peerview_share.disclosure.gate import difference
-from peerview_share.store import schema
+from peerview_share.store import attacks, release_log, schema
 from peerview_tools.attack import run
 from tests.share.support import document, patients, submit
 
@@ -240,7 +241,44 @@ def test_a_release_that_the_gate_should_have_held_is_found_with_its_network(worl
     assert run(url, as_json=True) == 1
     assert kinds_of(capsys) == ["patients", "patients"]
     assert run(url, as_json=False) == 1
-    assert "3 in the numerator and 3 in the complement. Seen in north." in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "3 in the numerator and 3 in the complement. Seen in north." in told
+    assert "Tell these practices: A99001, A99002." in told
+    for practice in (A, B):
+        assert (
+            f"peerview release retract --practice {practice} --epoch 2 --indicator bp-htn-u80 "
+        ) in told
+    assert "no single practice's release" not in told
+
+
+def test_last_nights_report_is_read_by_whoever_answers_for_it(world, capsys):
+    world.agree(document(A, B))
+    release_all(world, 40)
+    url = world.share.settings.share_database
+    assert run(url, as_json=False, last=True) == 2
+    assert "no night has ended yet" in capsys.readouterr().err
+
+    def ask(path, scope="attacks:read", **headers):
+        known = world.issuer.headers("NONE", scope=scope, roles=())
+        return world.client.get(f"/v1/attacks{path}", headers=known | headers)
+
+    assert ask("/last").status_code == 404
+    with world.share.database.write() as connection:
+        report = attack(release_log.read(connection, catalogue()))
+        attacks.append(connection, report, at=world.clock.now, seconds=2.0)
+    capsys.readouterr()
+    assert run(url, as_json=False, last=True) == 0
+    told = capsys.readouterr().out
+    assert "21 September 2026" in told
+    assert "Nothing was found." in told
+    assert "What to do" not in told
+    assert ask("/last", Accept="text/plain").text == told
+    whole = ask("/last").json()
+    assert (whole["finds"], whole["attacks"][0]["name"]) == (0, "differencing of releases")
+    (night,) = ask("").json()["attacks"]
+    assert night == {k: whole[k] for k in ("at", "seconds", "trials", "finds")}
+    for path in ("", "/last"):
+        assert ask(path, scope="share:read release:operate").status_code == 403
 
 
 def kinds_of(capsys):

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Header, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from peerview_common.days import iso_millis, iso_or_none
 from peerview_common.problem import Problem
@@ -37,6 +38,16 @@ Proof = Annotated[
 Document = Annotated[dict[str, Any], Body()]
 
 
+def _hash(text: str) -> str:
+    found = text.strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", found):
+        raise PydanticCustomError("sha256", "is no SHA-256: 64 hexadecimal digits")
+    return found
+
+
+TermsHash = Annotated[str, AfterValidator(_hash)]
+
+
 class _Request(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
 
@@ -45,7 +56,7 @@ class SignatureRequest(_Request):
     """The signatory confirms what they read, by the hash of its terms."""
 
     version: int = Field(ge=1)
-    terms_hash: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
+    terms_hash: TermsHash
     proof: Proof = None
 
 
@@ -145,7 +156,7 @@ def read(
     share: ShareParts,
     response: Response,
     version: Annotated[int | None, Query(ge=1)] = None,
-    terms: Annotated[str | None, Query(pattern=r"^[0-9a-f]{64}$")] = None,
+    terms: Annotated[TermsHash | None, Query()] = None,
 ) -> dict[str, Any]:
     """The document, its status, and who signed it. For its parties, its audience and who asks to
     join; whoever was given the hash of its terms (``terms``) may read those."""

@@ -12,6 +12,7 @@ from peerview_share.agreements.current import StaleError
 from peerview_share.api import (
     agreement_questions,
     agreements,
+    attacks,
     disclosures,
     networks,
     practices,
@@ -51,7 +52,7 @@ def create_app(share: Share) -> FastAPI:
     app.include_router(ops.router(SERVICE, checks, metrics_guard=metrics_guard))
     for part in (
         practices, previews, disclosures, networks, agreements, agreement_questions, releases,
-        signing_keys,
+        signing_keys, attacks,
     ):  # fmt: skip
         app.include_router(part.router)
     page.install(app)

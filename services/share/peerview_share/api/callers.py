@@ -12,6 +12,7 @@ from peerview_share.service import Share
 READ = "share:read"
 OPERATE = "release:operate"
 REVOKE_KEYS = "keys:revoke"
+READ_ATTACKS = "attacks:read"
 METRICS = "metrics:read"
 SIGNATORY = "signatory"
 

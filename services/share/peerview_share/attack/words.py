@@ -1,7 +1,9 @@
 """The report in plain English, for a Caldicott guardian."""
 
-from peerview_share.attack.finding import Report
+from peerview_share.attack.finding import Kind, Report
 
+RETRACTED = frozenset({Kind.PATIENTS, Kind.STRICTER, Kind.SMALL})
+"""Finds in a practice's own releases, which can be taken back."""
 SHOWN = 20
 """Finds of one attack that are told one by one."""
 
@@ -11,6 +13,7 @@ def words(report: Report, *, when: str, seconds: float) -> str:
     found = len(report.finds)
     lines = [
         "Attack on everything that was released to peers",
+        "An epoch is a release, by its number. A trial is one comparison.",
         f"{when}, {seconds:.1f} seconds",
         "",
         _verdict(found),
@@ -27,9 +30,41 @@ def words(report: Report, *, when: str, seconds: float) -> str:
         if len(attack.finds) > SHOWN:
             lines.append(f"    - and {len(attack.finds) - SHOWN:,} more (--json lists all).")
         lines += [f"  How sure: {attack.sure}.", ""]
+    lines += _what_to_do(report)
     lines += [f"Not tried: {note}" for note in report.notes]
     lines.append(LEFT_OVER)
     return "\n".join(lines) + "\n"
+
+
+def _what_to_do(report: Report) -> list[str]:
+    """Whom it concerns, and the commands that take back what was released last."""
+    if not report.finds:
+        return []
+    practices = sorted({find.practice for find in report.finds if find.practice})
+    # of two releases that differ by few the later one gave it away
+    wrong = sorted(
+        {
+            (find.practice, max(find.epochs), find.indicator)
+            for find in report.finds
+            if find.kind in RETRACTED and find.practice and find.epochs and find.indicator
+        }
+    )
+    lines = ["What to do"]
+    if practices:
+        lines.append(f"  Tell these practices: {', '.join(practices)}.")
+    lines += [
+        f"  peerview release retract --practice {practice} --epoch {epoch} --indicator {indicator} "
+        '--reason "found by the attacker"'
+        for practice, epoch, indicator in wrong[:SHOWN]
+    ]
+    if len(wrong) > SHOWN:
+        lines.append(f"  and {len(wrong) - SHOWN:,} more")
+    if any(find.kind not in RETRACTED for find in report.finds):
+        lines.append(
+            "  What else is named above is no single practice's release: suspend the agreements of "
+            "the networks named, and ask who runs Peerview."
+        )
+    return [*lines, ""]
 
 
 def _verdict(found: int) -> str:

@@ -34,6 +34,32 @@ def append(connection: Connection, report: Report, *, at: int, seconds: float) -
     return Ended(at, seconds, dict(Counter(find.kind.value for find in report.finds)))
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A night's report as it was kept. ``at`` is when it ended (milliseconds UTC)."""
+
+    at: int
+    seconds: float
+    trials: int
+    finds: int
+    report: Report
+
+
+def newest(connection: Connection, limit: int) -> list[Kept]:
+    table = schema.attacks
+    rows = connection.execute(select(table).order_by(table.c.seq.desc()).limit(limit))
+    return [
+        Kept(
+            row.at,
+            row.seconds,
+            row.trials,
+            row.finds,
+            msgspec.json.decode(row.report, type=Report),
+        )
+        for row in rows
+    ]
+
+
 def last(connection: Connection) -> Ended | None:
     table = schema.attacks
     row = connection.execute(select(table).order_by(table.c.seq.desc()).limit(1)).one_or_none()
