@@ -243,7 +243,8 @@ def resolve(reference, version, known, wanted):
         ident = reference.removeprefix("urn:uuid:")
         possible = [version["links"].get(reference), *((kind, ident) for kind in wanted)]
         return next((found for found in possible if found in known), None)
-    found = re.search(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9.-]+)$", reference)
+    unversioned = re.sub(r"/_history/[^/]+$", "", reference)
+    found = re.search(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9.-]+)$", unversioned)
     return (found[1], found[2]) if found else None
 
 

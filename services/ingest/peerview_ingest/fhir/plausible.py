@@ -30,7 +30,7 @@ def say_implausible(
     """Note that a value of these codes, the Quantity ``element``, is no reading."""
     if value is None:
         if _measured(at.codes, codes):
-            reason = "no number is given as valueQuantity.value: it counts as no reading"
+            reason = "holds no number: it counts as no reading"
             at.notes.warn(f"{at.place}.{element}", "value", reason)
         return
     wanted = _range(at.codes, codes, unit)
