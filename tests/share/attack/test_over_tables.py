@@ -132,3 +132,24 @@ def test_a_stricter_series_that_does_not_hold_what_its_agreement_asks_is_found(w
     ]
     assert "minChange of 20, and differ by 12 patients" in finds[0].sentence
     assert of(attacked(world), "differencing of stricter series").pairs == 2
+
+
+def test_a_figure_that_a_stricter_agreement_goes_on_showing_is_in_what_is_derived(world):
+    """Most agreements show that one practice is suppressed; this one shows its figure of before."""
+    world.agree(
+        document(
+            *CODES,
+            peerIdentification={"mode": "distribution"},
+            dataItems=[{"indicatorId": HTN}],
+            disclosureControl={"minChange": 30},
+        )
+    )
+    cells = {code: {HTN: patients(84, 100)} for code in CODES}
+    world.release(cells)
+    world.release(cells | {CODES[3]: {HTN: patients(96, 100)}})
+    (found,) = world.peers(CODES[0]).json()["derived"]
+    assert (found["state"], found["contributors"], found["median"]) == ("value", 12, 85)
+    figures = read(world, lambda log: list(log.derived()))
+    assert {figure.epoch for figure in figures} == {1, 2}
+    assert all(len(figure.parts) == 12 for figure in figures)
+    assert attacked(world).finds == ()

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from peerview_common.catalogue import IndicatorInfo
 from peerview_share.agreements.level import Level
@@ -13,6 +13,7 @@ from peerview_share.attack.log import Banded, Derived, quantiles
 from peerview_share.disclosure import identity
 from peerview_share.disclosure.cell import Cell
 from peerview_share.disclosure.columns import columns
+from peerview_share.disclosure.gate import K
 from peerview_share.disclosure.membership import Step
 from peerview_share.store import derived, epochs, kept, schema
 from peerview_share.store.derived import DerivedSet
@@ -160,11 +161,21 @@ def _named(connection: Connection) -> dict[tuple[str, str, int], set[str]]:
 
 
 def _released(connection: Connection, number: int) -> dict[tuple[str, str], int]:
-    """``{(practice, indicator): the epoch of the figure that was shown at this one}``."""
+    """``{(practice, indicator): the epoch of the figure that was shown at this one}``.
+
+    Of a cell that most agreements showed without a figure, the newest that a stricter one may have
+    gone on showing: whoever is in a set had one.
+    """
     table = schema.cells
-    rows = connection.execute(
-        select(table.c.practice, table.c.indicator, table.c.released_epoch).where(
-            table.c.epoch == number, table.c.value.is_not(None)
-        )
+    key = table.c.practice, table.c.indicator
+    figure = table.c.value.is_not(None)
+    before = connection.execute(
+        select(*key, func.max(table.c.epoch).label("epoch"))
+        .where(table.c.epoch <= number, table.c.is_release, figure, table.c.reach > K)
+        .group_by(*key)
     )
-    return {(row.practice, row.indicator): row.released_epoch for row in rows}
+    now = connection.execute(
+        select(*key, table.c.released_epoch.label("epoch")).where(table.c.epoch == number, figure)
+    )
+    found = (before, now)
+    return {(row.practice, row.indicator): row.epoch for rows in found for row in rows}
