@@ -269,3 +269,59 @@ def test_a_request_that_is_wrong_is_told_in_words(world):
             "reason": "is not an organisation code: 3 to 10 capital letters and digits",
         }
     ]
+
+
+def test_the_last_day_that_there_is_stops_nobody(world):
+    """One document whose last day has no day after it once made every act of everybody fail."""
+    world.agree(document(A, B, validTo="9999-12-31"))
+    world.agree(document(B, C, id="other", network={"id": "south"}))
+    assert world.act("other", B, "suspend").status_code == 200
+    answer = world.client.get("/v1/agreements/north-learning", headers=world.issuer.headers(A))
+    assert answer.json()["status"] == "active"
+    assert world.peers(A).status_code == 200
+
+
+@pytest.mark.parametrize("number", [2**31, 2**63, 10**30])
+def test_numbers_that_no_column_holds_name_nothing(world, number):
+    world.agree(document(A, B))
+    world.release({A: BP, B: BP})
+    headers = world.issuer.headers(A, scope="share:read release:operate")
+    for path in (
+        f"/v1/networks/north/indicators?epoch={number}",
+        f"/v1/practices/{A}/disclosures?before={number}",
+        f"/v1/agreements/north-learning?version={number}",
+    ):
+        assert world.client.get(path, headers=headers).status_code in (200, 404, 422), path
+    body = {"practice": A, "epoch": number, "reason": "x"}
+    answer = world.client.post("/v1/releases/retract", json=body, headers=headers)
+    assert answer.status_code == 422
+
+
+def test_a_nul_is_refused_wherever_it_comes(world):
+    """PostgreSQL keeps none: it would be an error of the service's."""
+    world.agree(document(A, B))
+    headers = world.issuer.headers(A, scope="share:read release:operate keys:revoke")
+    for path in (
+        "/v1/agreements/x%00",
+        f"/v1/practices/{A}/disclosures?network=%00",
+        "/why?at=%00",
+    ):
+        answer = world.client.get(path, headers=headers)
+        assert (answer.status_code, answer.json()["title"]) == (400, "nul"), path
+    for path, body in (
+        ("releases/retract", {"practice": A, "epoch": 1, "reason": "a\0b"}),
+        (f"practices/{A}/signing-key/revocation", {"reason": "\0"}),
+        (f"practices/{A}/preview/dna/hold", {"note": "\0"}),
+    ):
+        answer = world.client.post(f"/v1/{path}", json=body, headers=headers)
+        assert answer.status_code == 422, path
+        assert "has a NUL in it" in answer.text
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "1969-12-31T00:00:00Z"])
+def test_of_long_ago_nothing_is_known(world, at):
+    world.agree(document(A, B))
+    question = {"viewer": A, "subject": B, "indicator": "dna", "at": at}
+    headers = world.issuer.headers(A)
+    answer = world.client.get("/v1/networks/north/explain", params=question, headers=headers)
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:peerview:problem:not-valid")

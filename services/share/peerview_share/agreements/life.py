@@ -133,6 +133,13 @@ def day_start(day: date) -> int:
     return millis(datetime.combine(day, datetime.min.time(), tzinfo=LONDON).astimezone(UTC))
 
 
+def day_end(day: date) -> int:
+    """The first moment after a day in Europe/London; after the last day that there is, too."""
+    if day == date.max:
+        return day_start(day) + DAY_MS
+    return day_start(day + timedelta(days=1))
+
+
 def starts(document: Agreement) -> int:
     """The first moment of the day ``validFrom``."""
     return day_start(document.valid_from)
@@ -141,7 +148,7 @@ def starts(document: Agreement) -> int:
 def ends(document: Agreement) -> int | None:
     """The moment from which it no longer holds: the end of the day ``validTo``."""
     last = document.valid_to
-    return None if last is None else day_start(last + timedelta(days=1))
+    return None if last is None else day_end(last)
 
 
 def own_status(record: AgreementRecord, now: int) -> Status:

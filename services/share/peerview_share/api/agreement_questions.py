@@ -58,6 +58,8 @@ def explanation(
         raise Problem(422, "not-valid", "at: needs an offset, such as 2026-04-01T12:00:00Z")
     now = share.clock()
     moment = now if at is None else millis(at)
+    if moment < 0:
+        raise Problem(422, "not-valid", "at: lies before 1970, of which nothing is known")
     if moment > now:
         raise Problem(422, "not-valid", "at: lies in the future, of which nothing is known")
     with share.database.read() as connection:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from peerview_common import ops, problem
 from peerview_share.agreements.current import StaleError
@@ -45,6 +46,7 @@ def create_app(share: Share) -> FastAPI:
 
     app = FastAPI(title="Peerview share", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.share = share
+    app.add_middleware(_NoNul)
     problem.install(app)
     app.add_exception_handler(StaleError, _unconfirmed)
     app.add_exception_handler(UnloggedError, _unlogged)
@@ -57,6 +59,22 @@ def create_app(share: Share) -> FastAPI:
         app.include_router(part.router)
     page.install(app)
     return app
+
+
+class _NoNul:
+    """No address has a NUL in it, and PostgreSQL takes no text that has."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (
+            b"%00" in scope.get("query_string", b"") or "\0" in scope.get("path", "")
+        ):
+            refused = problem.Problem(400, "nul", "the address has a NUL in it")
+            await refused.response()(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 async def _unconfirmed(_: Request, error: Exception) -> JSONResponse:

@@ -3,6 +3,8 @@
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from peerview_common.auth import AuthError, Principal
 from peerview_common.problem import Problem
@@ -13,6 +15,9 @@ READ = "share:read"
 OPERATE = "release:operate"
 REVOKE_KEYS = "keys:revoke"
 READ_ATTACKS = "attacks:read"
+MAX_EPOCH = 2**31 - 1
+MAX_SEQ = 2**63 - 1
+"""What the database's columns hold: a larger number names nothing."""
 METRICS = "metrics:read"
 SIGNATORY = "signatory"
 
@@ -26,6 +31,14 @@ async def caller(request: Request, parts: Annotated[Share, Depends(share)]) -> P
     return await parts.verifier.admit(request.headers.get("authorization"))
 
 
+def _can_be_kept(text: str) -> str:
+    if "\0" in text:
+        raise PydanticCustomError("nul", "has a NUL in it, which the database does not keep")
+    return text
+
+
+Words = Annotated[str, AfterValidator(_can_be_kept)]
+"""What a person wrote."""
 ShareParts = Annotated[Share, Depends(share)]
 Caller = Annotated[Principal, Depends(caller)]
 OdsHeader = Annotated[

@@ -1,6 +1,6 @@
 """Who has seen a practice's released cells: for the practice itself."""
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -10,9 +10,9 @@ from peerview_common.days import iso_millis
 from peerview_common.ids import NetworkText, OdsText
 from peerview_common.problem import Problem
 from peerview_share.agreements.clause import deciding_clause
-from peerview_share.agreements.life import day_start
+from peerview_share.agreements.life import day_end, day_start
 from peerview_share.api import csv_text
-from peerview_share.api.callers import READ, Caller, ShareParts
+from peerview_share.api.callers import MAX_SEQ, READ, Caller, ShareParts
 from peerview_share.service import Share
 from peerview_share.store import agreements as agreement_store
 from peerview_share.store import audit
@@ -61,7 +61,7 @@ def days(first: date | None, last: date | None) -> tuple[int | None, int | None]
         raise Problem(400, "no-such-days", "to: lies before from")
     return (
         None if first is None else day_start(first),
-        None if last is None else day_start(last + timedelta(days=1)),
+        None if last is None else day_end(last),
     )
 
 
@@ -72,7 +72,9 @@ def disclosures(
     principal: Caller,
     share: ShareParts,
     accept: Annotated[str | None, Header()] = None,
-    before: Annotated[int | None, Query(ge=1, description="The page's ``next``.")] = None,
+    before: Annotated[
+        int | None, Query(ge=1, le=MAX_SEQ, description="The page's ``next``.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     first: Annotated[date | None, Query(alias="from", description="The first day.")] = None,
     last: Annotated[date | None, Query(alias="to", description="The last day.")] = None,

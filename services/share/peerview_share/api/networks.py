@@ -12,7 +12,7 @@ from peerview_common.auth import Principal
 from peerview_common.days import day_text, iso_millis
 from peerview_common.problem import Problem
 from peerview_share.agreements.explain import Clause, viewer_clause
-from peerview_share.api.callers import Caller, OdsHeader, ShareParts, reader
+from peerview_share.api.callers import MAX_EPOCH, Caller, OdsHeader, ShareParts, reader
 from peerview_share.delivery.viewing import View
 from peerview_share.delivery.views import EpochCells, PeerCell, disclosures
 from peerview_share.service import Share
@@ -78,7 +78,7 @@ def indicators(
     principal: Caller,
     share: ShareParts,
     ods: OdsHeader = None,
-    epoch: Annotated[int | None, Query(ge=1)] = None,
+    epoch: Annotated[int | None, Query(ge=1, le=MAX_EPOCH)] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """What the caller's practice may see: released cells by name, figures derived of those who are
@@ -93,7 +93,7 @@ def indicator_cells(
     principal: Caller,
     share: ShareParts,
     ods: OdsHeader = None,
-    epoch: Annotated[int | None, Query(ge=1)] = None,
+    epoch: Annotated[int | None, Query(ge=1, le=MAX_EPOCH)] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """The same of one indicator."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from peerview_common.auth import AuthError, Principal
 from peerview_common.days import day_text, iso_millis, iso_or_none
 from peerview_common.problem import Problem
-from peerview_share.api.callers import READ, SIGNATORY, Caller, ShareParts
+from peerview_share.api.callers import READ, SIGNATORY, Caller, ShareParts, Words
 from peerview_share.disclosure.cell import Cell
 from peerview_share.release.previewing import NothingToHoldError, PreviewCell
 from peerview_share.release.reasons import why
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1/practices/{ods}/preview", tags=["own practice"])
 class HoldRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    note: Annotated[str, Field(max_length=1000)] = ""
+    note: Annotated[Words, Field(max_length=1000)] = ""
     """Why, for the practice's own record."""
 
 

@@ -9,7 +9,7 @@ from peerview_common.auth import AuthError, Principal
 from peerview_common.days import day_text, iso_millis, iso_or_none
 from peerview_common.ids import OdsText
 from peerview_common.problem import Problem
-from peerview_share.api.callers import OPERATE, SIGNATORY, Caller, ShareParts
+from peerview_share.api.callers import MAX_EPOCH, OPERATE, SIGNATORY, Caller, ShareParts, Words
 from peerview_share.release.epochs import EpochRunningError
 from peerview_share.release.retracting import NothingToRetractError
 from peerview_share.store import epochs as store
@@ -24,10 +24,10 @@ class Retraction(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     practice: OdsText
-    epoch: Annotated[int, Field(ge=1)]
+    epoch: Annotated[int, Field(ge=1, le=MAX_EPOCH)]
     """The epoch at which the figure was released, as views say in ``released_epoch``."""
     indicators: tuple[str, ...] = ()
-    reason: Annotated[str, Field(min_length=1, max_length=1000)]
+    reason: Annotated[Words, Field(min_length=1, max_length=1000)]
 
 
 @router.post("/cut", status_code=202)

@@ -19,12 +19,13 @@ from peerview_share.api.callers import (
     Caller,
     ShareParts,
     Signatory,
+    Words,
 )
 
 router = APIRouter(prefix="/v1/practices/{practice}/signing-key", tags=["agreements"])
 
 Reason = Annotated[
-    str, Field(min_length=1, max_length=1000, description="Why; all that are told can read it.")
+    Words, Field(min_length=1, max_length=1000, description="Why; all that are told can read it.")
 ]
 
 

@@ -1,6 +1,6 @@
 """A practice's own disclosures on a page: who saw its released cells, when and why they could."""
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from peerview_common.days import iso_millis
 from peerview_common.problem import Problem
-from peerview_share.agreements.life import day_start
+from peerview_share.agreements.life import day_end, day_start
 from peerview_share.api import csv_text
-from peerview_share.api.callers import ShareParts
+from peerview_share.api.callers import MAX_SEQ, ShareParts
 from peerview_share.api.disclosures import as_csv, entries
 from peerview_share.service import Share
 from peerview_share.store import audit
@@ -42,7 +42,7 @@ class _Asked:
             self.errors["indicator"] = "Choose one of the indicators"
         self.filter = audit.Filter(
             None if since is None else day_start(since),
-            None if until is None else day_start(until + timedelta(days=1)),
+            None if until is None else day_end(until),
             code or None,
             None,
             indicator or None,
@@ -83,7 +83,7 @@ def disclosures_page(
     share: ShareParts,
     visitor: Looking,
     asked: Asking,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, le=MAX_SEQ)] = None,
 ) -> Response:
     known = names(share)
     found = []

@@ -63,7 +63,13 @@ async def submitted(request: Request) -> Fields:
         raise Problem(413, "too-long", f"a form may have at most {MAX_BYTES:,} bytes")
     _refuse_other_sites(request)
     form = await request.form(max_files=0, max_fields=MAX_FIELDS)
-    found = Fields({name: [v for v in form.getlist(name) if isinstance(v, str)] for name in form})
+    found = Fields(
+        # no text that is typed has a NUL, and no database keeps one
+        {
+            name: [v.replace("\0", "") for v in form.getlist(name) if isinstance(v, str)]
+            for name in form
+        }
+    )
     kept = request.cookies.get(cookie(share), "")
     sent = found.one(FIELD)
     if not _TOKEN.fullmatch(kept) or not hmac.compare_digest(kept.encode(), sent.encode()):

@@ -50,7 +50,7 @@ def take_back(request: Request, share: ShareParts, visitor: Looking, fields: Sub
     figure, reason = fields.one("figure"), fields.one("reason")
     indicator, _, epoch = figure.partition(" ")
     errors = {}
-    if not (epoch.isascii() and epoch.isdigit() and len(epoch) < 9):
+    if not (epoch.isascii() and epoch.isdigit() and len(epoch) < 10):
         errors["figure"] = "Choose the figure that is wrong"
     if not 1 <= len(reason) <= MOST:
         errors["reason"] = f"Say what was wrong, in at most {MOST:,} characters"

@@ -88,6 +88,9 @@ def _moment(text: str, now: int, errors: dict[str, str]) -> int | None:
         errors["at"] = "Enter a moment such as 2026-03-31 14:05"
         return None
     moment = millis(found if found.tzinfo else found.replace(tzinfo=LONDON))
+    if moment < 0:
+        errors["at"] = "Nothing is known of so long ago"
+        return None
     if moment > now:
         errors["at"] = "This moment has not come: nothing is known of it"
     return moment
