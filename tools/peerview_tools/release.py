@@ -90,7 +90,7 @@ def _print_preview(found: dict[str, Any], *, counts: bool) -> None:
     dry = " (a dry run on what has come so far)" if epoch["state"] == "open" else ""
     print(f"epoch {epoch['number']} as of {epoch['as_of']}: {NAMED[epoch['state']]}{when}{dry}")
     table = Table(header_style="bold")
-    for name in ("indicator", "peers see now", "peers will see", "moves"):
+    for name in ("indicator", "released now", "then", "moves"):
         table.add_column(name, no_wrap=True)
     table.add_column("why", ratio=1)
     for cell in found["cells"]:
@@ -105,6 +105,8 @@ def _print_preview(found: dict[str, Any], *, counts: bool) -> None:
         if counts and cell.get("counts"):
             raw = cell["counts"]
             why += f" Counts: {raw['numerator']} of {raw['denominator']}."
+        if cell.get("viewers") == 0:
+            why += " Nobody may see it: no agreement in force shares it."
         moves = "held" if cell["held"] else "yes" if cell["moves"] else "no"
         unit = cell["unit"]
         table.add_row(cell["indicator"], _shown(cell["now"], unit), _shown(cell["then"], unit),

@@ -296,6 +296,12 @@ def test_a_database_that_cannot_be_read_is_told(tmp_path, capsys):
     assert not (tmp_path / "none.db").exists(), "it only reads"
 
 
+def test_a_report_over_nothing_does_not_say_that_all_is_well():
+    text = words(attack(ReleaseLog([], newest_day=20_000)), when="today", seconds=1)
+    assert "There was nothing to attack" in text
+    assert "Nothing was found" not in text
+
+
 def test_the_report_lists_finds_and_says_what_is_left_over():
     text = words(attack(log(patients(40, 100), patients(41, 100))), when="today", seconds=1)
     assert "FOUND 1 WAY IN" in text

@@ -694,6 +694,9 @@ def test_of_two_who_change_a_draft_the_later_is_told_and_loses_nothing(proposed)
         "Ours is better",
         "",
     )
+    # of a new agreement there is none
+    new = second.post("/agreements/new", **b | {"edition": "x", "id": "another"}, do="check")
+    assert new.status_code == 200
     # more rows do not make it forget which text it began with
     more = second.post(path, **b, do="rows")
     assert form_of(more)["edition"] == b["edition"]

@@ -35,6 +35,10 @@ def test_what_will_move_is_seen_by_the_practice_alone_and_can_be_held(resting):
     assert "moves . The figure may move" in told
     assert "stays . No patient differs from an earlier release" in told
     assert "60%" not in text_of(Person(resting, A).get("/release"))
+    assert "Blood pressure controlled, hypertension, under 80 may be seen by 1 other" in told
+    assert "Usual provider of care seen by nobody: no agreement in force shares it" in told
+    assert preview(resting)[1]["viewers"] == 1
+    assert preview(resting, indicator="upc")[1]["viewers"] == 0
 
     answer = person.post("/release/hold", indicator="bp-htn-u80")
     assert answer.headers["location"] == "/release?done=hold"

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from peerview_common.auth import AuthError, Principal
 from peerview_common.days import day_text, iso_millis, iso_or_none
 from peerview_common.problem import Problem
+from peerview_share.agreements.viewers import viewers_of
 from peerview_share.api.callers import READ, SIGNATORY, Caller, ShareParts, Words
 from peerview_share.disclosure.cell import Cell
 from peerview_share.release.previewing import NothingToHoldError, PreviewCell
@@ -36,10 +37,15 @@ def preview(ods: str, principal: Caller, share: ShareParts) -> dict[str, Any]:
     found = share.previews.of(ods)
     if found is None:
         return {"practice": ods, "epoch": None, "cells": []}
+    compiled = share.agreements.get()
+    seen = viewers_of(compiled.records, compiled.index, ods, share.clock())
     return {
         "practice": ods,
         "epoch": _epoch(found.epoch),
-        "cells": [_cell(share, name, cell) for name, cell in found.cells.items()],
+        "cells": [
+            _cell(share, name, cell) | {"viewers": len(seen.get(name, ()))}
+            for name, cell in found.cells.items()
+        ],
     }
 
 

@@ -16,7 +16,9 @@ def words(report: Report, *, when: str, seconds: float) -> str:
         "An epoch is a release, by its number. A trial is one comparison.",
         f"{when}, {seconds:.1f} seconds",
         "",
-        _verdict(found),
+        _verdict(found)
+        if found or any(attack.pairs for attack in report.attacks)
+        else "There was nothing to attack: nothing has been released yet.",
         "",
     ]
     for attack in report.attacks:

@@ -23,7 +23,7 @@ router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 PAGE: Final = 50
 CSV_LIMIT: Final = 10_000
-CHANNELS: Final = {"api": "programme", "page": "page", "topic": "topic"}
+CHANNELS: Final = {"api": "programme", "page": "page"}
 
 
 class _Asked:
@@ -130,8 +130,9 @@ def _row(item: dict[str, Any], known: dict[str, str], share: Share) -> dict[str,
         "at": item["at"],
         "viewer": item["viewer"],
         "viewer_name": known.get(item["viewer"], item["viewer"]),
-        "reader": item["reader"],
-        "channel": CHANNELS.get(item["channel"], item["channel"]),
+        "by": "sent to its topic"
+        if item["channel"] == "topic"
+        else f"{item['reader']}, by {CHANNELS.get(item['channel'], item['channel'])}",
         "epoch": item["epoch"],
         "network": item["network"],
         "agreement": item["agreement"],

@@ -183,7 +183,7 @@ def _take(request: Request, share: Share, visitor: Visitor, fields: Fields, work
         return _form(request, share, visitor, fields, work, wrong=[("", work.closed)])
     document = draft_form.document_of(fields, work.before) | work.fixed()
     of = fields.one("edition")
-    if of != work.edition:
+    if work.edition and of != work.edition:
         return _form(request, share, visitor, fields, work, overtaken=(of, document))
     wrong = [(fault.clause, fault.why) for fault in check(document)]
     if wrong:

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from peerview_common.catalogue import IndicatorInfo
 from peerview_common.problem import Problem
+from peerview_share.agreements.viewers import viewers_of
 from peerview_share.api.callers import ShareParts
 from peerview_share.disclosure.cell import Cell
 from peerview_share.release import reasons
@@ -102,6 +103,8 @@ def _page(
 ) -> Response:
     found = share.previews.of(visitor.own)
     cells = {} if found is None else found.cells
+    compiled = share.agreements.get()
+    seen = viewers_of(compiled.records, compiled.index, visitor.own, share.clock())
     return html(
         request,
         share,
@@ -112,7 +115,11 @@ def _page(
         kept=kept,
         done=done,
         stands=_stands(found),
-        rows=[_row(share.catalogue[name], cell, found) for name, cell in cells.items() if found],
+        rows=[
+            _row(share.catalogue[name], cell, found) | {"viewers": len(seen.get(name, ()))}
+            for name, cell in cells.items()
+            if found
+        ],
         # what can be taken back: figures that peers see now
         shown={
             f"{name} {cell.now.epoch}": f"{share.catalogue[name].title}: "
