@@ -118,6 +118,14 @@ async def test_the_report_names_lines_and_reasons_and_repeats_no_value(service: 
     assert "987" not in answer.text
 
 
+async def test_a_receipt_has_the_first_hundred_warnings_with_their_lines(service: Service) -> None:
+    odd = [patient(f"p{number}", gender="F") for number in range(101)]
+    answer = await service.send("POST", "/v1/bulk", content=ndjson(patient(), *odd))
+    found = answer.json()["warnings"]
+    assert [each["line"] for each in found] == list(range(2, 102))
+    assert {each["place"] for each in found} == {"Patient.gender"}
+
+
 @pytest.mark.parametrize("report", [False, True])
 async def test_what_fails_in_the_middle_says_how_much_was_taken(
     service: Service, monkeypatch: pytest.MonkeyPatch, report: bool

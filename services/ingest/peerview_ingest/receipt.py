@@ -58,11 +58,17 @@ class SubmissionReceipt:
     shared_nhs_numbers: int = 0
     rejections: list[Rejection] = field(default_factory=list)
     """The first hundred."""
+    warnings: list[Rejection] = field(default_factory=list)
+    """The first hundred of what was taken and may count otherwise than meant."""
     positions: list[Position] = field(default_factory=list)
 
     def reject(self, issue: Issue, line: int | None = None) -> None:
         if len(self.rejections) < MAX_REJECTIONS:
             self.rejections.append(Rejection(issue, line))
+
+    def warn(self, issue: Issue, line: int | None = None) -> None:
+        if len(self.warnings) < MAX_REJECTIONS:
+            self.warnings.append(Rejection(issue, line))
 
     def add(self, part: "SubmissionReceipt") -> None:
         """Take in what became of a further part of the submission."""
@@ -71,6 +77,7 @@ class SubmissionReceipt:
         self.received = part.received
         self.positions.extend(part.positions)
         self.rejections.extend(part.rejections[: MAX_REJECTIONS - len(self.rejections)])
+        self.warnings.extend(part.warnings[: MAX_REJECTIONS - len(self.warnings)])
 
     def json(self) -> dict[str, Any]:
         found: dict[str, Any] = {
@@ -83,6 +90,7 @@ class SubmissionReceipt:
                 {"partition": each.partition, "offset": each.offset} for each in self.positions
             ],
             "rejections": [each.json() for each in self.rejections],
+            "warnings": [each.json() for each in self.warnings],
         }
         if self.opted_in:
             found["resend"] = RESEND

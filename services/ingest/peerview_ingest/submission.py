@@ -390,6 +390,9 @@ def _tell(receipt: SubmissionReceipt, reads: Sequence[tuple[int | None, Read]], 
     for line, read in reads:
         if read.outcome is Outcome.ACCEPTED:
             receipt.accepted += 1
+            for issue in read.issues:
+                if issue.severity == "warning":
+                    receipt.warn(issue, line)
         elif read.outcome is Outcome.DROPPED:
             receipt.dropped += 1
         else:

@@ -115,7 +115,7 @@ class _Sending:
                 yield report.line({"problem": json.decode(body)})
                 return
         answer = self._answer()
-        del answer["rejections"]
+        del answer["rejections"], answer["warnings"]  # each has had a line of its own
         yield report.line({"receipt": answer})
 
     async def _parts(self) -> AsyncGenerator[Part, None]:

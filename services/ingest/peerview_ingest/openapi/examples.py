@@ -293,6 +293,7 @@ ANSWERS: Final[dict[tuple[str, int], tuple[str, Any]]] = {
                     "reason": _NO_PATIENT,
                 }
             ],
+            "warnings": [],
         },
     ),
 }

@@ -164,6 +164,7 @@ def shapes() -> dict[str, Schema]:
                 **counts(),
                 "positions": a_list(ref("Position")),
                 "rejections": a_list(reason, maxItems=100),
+                "warnings": a_list(reason, maxItems=100),
                 "resend": TEXT,
                 "upload": TEXT,
                 "next_line": {"type": "integer", "minimum": 1},
