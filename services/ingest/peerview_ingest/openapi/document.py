@@ -1,6 +1,7 @@
 """The OpenAPI document: what FastAPI knows of the routes, and what the tables here add."""
 
 import warnings
+from copy import deepcopy
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -84,7 +85,8 @@ def document(app: FastAPI) -> Json:
             described = OPERATIONS.get((method.upper(), path))
             if described is not None:
                 _describe(path, operation, described)
-    return found
+    # its parts are shared with other documents, and readers put marks into what they are given
+    return deepcopy(found)
 
 
 def _describe(path: str, operation: Json, described: Operation) -> None:
