@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from peerview_common.codes import Row, shipped
 from peerview_common.ids import ods_code
 from peerview_tools.evaluate import evaluate
 from peerview_tools.simulator import PRACTICES, codes, history, resources
 
+SNOMED = "http://snomed.info/sct"
 DAY = date(2026, 3, 31)
 STAMP = datetime(2026, 3, 1, 9, tzinfo=UTC)
 KEYS = ["version", "denominator", "numerator", "met", "miss", "exception", "excluded"]
@@ -187,7 +189,8 @@ def test_an_unreadable_file_ends_the_run_with_2(tmp_path: Path, name: str) -> No
     done = command("--practice", "A99001", "--as-of", "2026-03-31", tmp_path / name)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert f"cannot read {tmp_path / name}" in done.stderr
+    told = f"{tmp_path / name}: no file" if name == "folder" else f"cannot read {tmp_path / name}"
+    assert told in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -227,3 +230,28 @@ def test_a_simulated_practice_has_figures_for_all_twelve(tmp_path: Path) -> None
         assert counts["denominator"] >= 20, name
         statuses = [s[name][0] for s in found["patients"].values() if name in s]
         assert {w: statuses.count(w) for w in KEYS[3:]} == {w: counts[w] for w in KEYS[3:]}
+
+
+def test_a_folder_counts_as_its_files(tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir()
+    for number, record in enumerate(someone()):
+        (tmp_path / "records" / f"{number}.ndjson").write_bytes(lines([record]))
+    done = command("--practice", "A99001", "--as-of", "2026-03-31", tmp_path / "records")
+    assert json.loads(done.stdout)["indicators"]["bp-htn-u80"]["met"] == 1
+
+
+def test_the_code_list_that_the_services_use_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, listed = tmp_path / "one.ndjson", tmp_path / "list.csv"
+    text = json.dumps(someone()).replace(codes.HYPERTENSION[1], "999000001")
+    file.write_bytes(lines(json.loads(text)))
+    rows = [*shipped().rows, Row("HYP_COD", SNOMED, "999000001", "for this test")]
+    said = [",".join((row.cluster, row.system, row.code, "test")) for row in rows]
+    listed.write_text("\n".join(["cluster,system,code,origin", *said]) + "\n")
+    given = ("--practice", "A99001", "--as-of", "2026-03-31", file)
+    counted = [json.loads(command(*given, *more).stdout)["indicators"]["bp-htn-u80"]["met"]
+               for more in ((), ("--code-list", listed))]  # fmt: skip
+    assert counted == [0, 1]
+    monkeypatch.setenv("PEERVIEW_CODE_LIST", str(listed))
+    assert json.loads(command(*given).stdout)["indicators"]["bp-htn-u80"]["met"] == 1

@@ -63,11 +63,26 @@ def demo_synthea(
     raise typer.Exit(run(patients=patients, fixture=fixture))
 
 
+Definitions = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="PEERVIEW_DEFINITIONS", file_okay=False, help="Definitions, not the shipped."
+    ),
+]
+CodeListFile = Annotated[
+    Path | None,
+    typer.Option(envvar="PEERVIEW_CODE_LIST", dir_okay=False, help="Code list, not the shipped."),
+]
+
+
 @app.command()
 def evaluate(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="FHIR NDJSON or Bundles; also .gz and .zst."),
+        typer.Argument(
+            metavar="DIR|FILE...",
+            help="FHIR NDJSON or Bundles, or folders of them; also .gz and .zst.",
+        ),
     ],
     practice: Annotated[str, typer.Option(metavar="ODS", help="The practice's ODS code.")],
     as_of: Annotated[
@@ -83,6 +98,8 @@ def evaluate(
     gaps: Annotated[
         bool, typer.Option("--gaps", help="Add each patient's care gaps, and what closes them.")
     ] = False,
+    definitions: Definitions = None,
+    code_list: CodeListFile = None,
 ) -> None:
     """Counts of a practice's indicators out of files: no broker, the services' own core."""
     from peerview_tools.evaluate import run
@@ -96,6 +113,8 @@ def evaluate(
             patients=patients,
             register_all=register_all,
             gaps=gaps,
+            directory=definitions,
+            code_list=code_list,
         )
     )
 
@@ -364,17 +383,6 @@ def audit_verify(
 
 codes = typer.Typer(help="Code lists: check, import, show.", no_args_is_help=True)
 app.add_typer(codes, name="codes")
-
-Definitions = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="PEERVIEW_DEFINITIONS", file_okay=False, help="Definitions, not the shipped."
-    ),
-]
-CodeListFile = Annotated[
-    Path | None,
-    typer.Option(envvar="PEERVIEW_CODE_LIST", dir_okay=False, help="Code list, not the shipped."),
-]
 
 
 @codes.command("import")

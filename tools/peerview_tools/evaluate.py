@@ -12,14 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from peerview_common.changes import PatientChange
-from peerview_common.codes import CodeList, shipped
 from peerview_common.days import day_of
 from peerview_common.ids import OdsCode, ods_code
-from peerview_compute.model.core import Core, shipped_definitions
+from peerview_compute.model.core import Core
+from peerview_compute.model.definitions import (
+    DefinitionSet,
+    load_definitions,
+    shipped_definitions,
+)
 from peerview_compute.model.gaps import Gaps
 from peerview_compute.model.status import OUT, STATUS_NAMES, Status
 from peerview_ingest.fhir.collect import Collected, collect
 from peerview_tools.fhir_files import Documents, UnreadableFileError
+from peerview_tools.sending.files import find
 
 UNREADABLE = 2
 
@@ -43,20 +48,29 @@ def evaluate(
     day: date,
     patients: bool = False,
     register_all: bool = False,
-    codes: CodeList | None = None,
+    definitions: DefinitionSet | None = None,
     gaps: bool = False,
 ) -> Evaluation:
-    """Evaluate everything in ``files`` as of ``day``. Raises UnreadableFileError."""
+    """Evaluate everything in ``files`` as of ``day``. Without ``definitions`` by the shipped ones.
+    Raises UnreadableFileError."""
+    definitions = definitions or shipped_definitions()
     complaints: list[str] = []
     documents = Documents(files, lambda place, reason: complaints.append(f"{place}: {reason}"))
     collected = collect(
-        documents, practice=practice, codes=codes or shipped(), register_all=register_all
+        documents, practice=practice, codes=definitions.codes, register_all=register_all
     )
     complaints += [
         f"{documents.place(number)}: {issue.expression}: {issue.diagnostics}"
         for number, issue in collected.issues
     ]
-    result = counts(collected, practice=practice, day=day, patients=patients, gaps=gaps)
+    result = counts(
+        collected,
+        practice=practice,
+        day=day,
+        patients=patients,
+        gaps=gaps,
+        definitions=definitions,
+    )
     return Evaluation(result, collected, documents.broken, complaints)
 
 
@@ -67,9 +81,10 @@ def counts(
     day: date,
     patients: bool = False,
     gaps: bool = False,
+    definitions: DefinitionSet | None = None,
 ) -> dict[str, Any]:
     """The counts of collected patients, in the form that the command prints."""
-    core = Core(shipped_definitions())
+    core = Core(definitions or shipped_definitions())
     tally = core.tally()
     as_of = day_of(day)
     names = core.definitions.indicators
@@ -130,19 +145,24 @@ def run(
     patients: bool,
     register_all: bool,
     gaps: bool = False,
+    directory: Path | None = None,
+    code_list: Path | None = None,
 ) -> int:
-    """The command: JSON on standard output, everything else on standard error."""
+    """The command: JSON on standard output, everything else on standard error. ``files`` may be
+    folders of them."""
     try:
         ods = ods_code(practice)
+        definitions = load_definitions(directory, code_list)
         found = evaluate(
-            files,
+            [each for path in files for each in (find([path]) if path.is_dir() else [path])],
             practice=ods,
             day=day,
             patients=patients,
             register_all=register_all,
+            definitions=definitions,
             gaps=gaps,
         )
-    except (UnreadableFileError, ValueError) as error:
+    except (UnreadableFileError, OSError, ValueError) as error:
         print(f"peerview evaluate: {error}", file=sys.stderr)
         return UNREADABLE
     for complaint in found.complaints:
