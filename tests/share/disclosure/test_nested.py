@@ -80,7 +80,7 @@ class TestWhatIsShown:
 
     def shown(self, now=None, releases=None, change=8, patients=20):
         chosen = self.releases if releases is None else releases
-        return shown_under(now or cell(5), chosen, min_change=change, min_patients=patients)
+        return shown_under(now or cell(5), lambda: chosen, min_change=change, min_patients=patients)
 
     def test_the_defaults_change_nothing(self):
         now = cell(5)
@@ -238,7 +238,9 @@ def test_what_an_agreement_shows_over_time_is_part_of_what_was_released(sizes, s
     for decision, _, _ in found:
         if decision.is_release:
             released.insert(0, MarkedRelease(decision.cell, decision.margin))
-        shown.append(shown_under(decision.cell, released, min_change=least, min_patients=20))
+        shown.append(
+            shown_under(decision.cell, lambda: released, min_change=least, min_patients=20)
+        )
     by_epoch = {each.cell.epoch: each.cell for each in released}
     assert all(one.epoch <= other.epoch for one, other in pairwise(shown))
     for each in shown:

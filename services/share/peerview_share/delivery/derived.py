@@ -123,7 +123,7 @@ def _derived(
     if of is None:
         return nothing
     cells = {
-        member: seen.shown(info, member, of.of(member, info.id), of.choice(member, info.id))
+        member: seen.shown(info, member, of.of(member, info.id), of.choice)
         for member in chosen.members
     }
     derive = bands if level is Level.ANONYMOUS else distribution

@@ -31,6 +31,6 @@ class PublishedEpochs:
     def _read(self, epoch: Epoch, taken_back: int) -> EpochCells:
         with self._database.read() as connection:
             cells = store.cells(connection, epoch.number)
-            releases = margins.marked(connection, epoch.number, cells)
         assert epoch.published_at is not None  # noqa: S101 - only published ones come here
-        return EpochCells(epoch.number, epoch.day, epoch.published_at, cells, releases, taken_back)
+        choice = margins.choice_of(self._database.read, epoch.number, cells)
+        return EpochCells(epoch.number, epoch.day, epoch.published_at, cells, choice, taken_back)

@@ -1,6 +1,6 @@
 """What one viewer may see in one network now: grants sorted by how much they allow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -12,7 +12,7 @@ from peerview_share.disclosure.cell import Cell, CellState
 from peerview_share.disclosure.epoch import EVERY_RELEASE, Pace
 from peerview_share.disclosure.identity import MIN_CONTRIBUTORS
 from peerview_share.disclosure.membership import Members
-from peerview_share.disclosure.nested import MarkedRelease, shown_under
+from peerview_share.disclosure.nested import Choice, shown_under
 from peerview_share.disclosure.stricter import stricter
 
 
@@ -81,16 +81,17 @@ class Sight:
         )
         return reduce(Pace.slower, paces, EVERY_RELEASE)
 
-    def shown(
-        self, info: IndicatorInfo, subject: str, cell: Cell, releases: Sequence[MarkedRelease]
-    ) -> Cell:
+    def shown(self, info: IndicatorInfo, subject: str, cell: Cell, choice: Choice) -> Cell:
         """The released cell as the agreement that grants it asks: by its own stricter figures, and
-        of those definition versions alone that it lists. ``releases`` are what it may choose
+        of those definition versions alone that it lists. ``choice`` is what it may choose
         from."""
         conditions = self.grants[info.id][subject].conditions
         control = conditions.disclosure_control
         chosen = shown_under(
-            cell, releases, min_change=control.min_change, min_patients=control.min_patients
+            cell,
+            lambda: choice(subject, info.id),
+            min_change=control.min_change,
+            min_patients=control.min_patients,
         )
         if not conditions.lists(info.id, chosen.version):
             return Cell(info.id, CellState.NOT_SHARED)

@@ -15,9 +15,8 @@ from peerview_share.agreements.index import Grant
 from peerview_share.agreements.level import Level
 from peerview_share.delivery.sight import Sight
 from peerview_share.disclosure.cell import Cell, CellState
-from peerview_share.disclosure.nested import MarkedRelease
+from peerview_share.disclosure.nested import Choice, nothing_else
 from peerview_share.store.audit import Disclosure
-from peerview_share.store.margins import Marked
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class EpochCells:
     published_at: int
     cells: Mapping[str, Mapping[str, Cell]]
     """``{practice: {indicator: cell}}``"""
-    releases: Marked = field(default_factory=dict, repr=False)
+    choice: Choice = field(default=nothing_else, repr=False, compare=False)
     """What stricter agreements choose from."""
     retractions: int = 0
     """How many releases had been taken back when it was read."""
@@ -37,10 +36,6 @@ class EpochCells:
     def of(self, practice: str, indicator: str) -> Cell:
         found = self.cells.get(practice, {}).get(indicator)
         return found or Cell(indicator, CellState.NOT_SUBMITTED)
-
-    def choice(self, practice: str, indicator: str) -> tuple[MarkedRelease, ...]:
-        """What stricter agreements choose from, newest first."""
-        return self.releases.get(practice, {}).get(indicator, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +101,7 @@ def named_cells(
                 cell = Cell(info.id, CellState.NOT_SHARED)
                 grant = by_name[subject]
             elif grant.level is Level.NAMED:
-                cell = seen.shown(
-                    info, subject, epoch.of(subject, info.id), epoch.choice(subject, info.id)
-                )
+                cell = seen.shown(info, subject, epoch.of(subject, info.id), epoch.choice)
             else:
                 continue
             found.append(

@@ -11,8 +11,9 @@ others see, is held by the least that any of them asks. Series that did not lie 
 would be intersected. Why steps: ``docs/decisions/0023-stricter-series.md``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from peerview_share.disclosure.cell import Cell, CellState
 from peerview_share.disclosure.gate import Difference, K
@@ -42,6 +43,15 @@ class MarkedRelease:
     was not compared with it."""
 
 
+Choice: TypeAlias = Callable[[str, str], Sequence[MarkedRelease]]
+"""What stricter agreements choose from, of a practice and an indicator: releases, newest first."""
+
+
+def nothing_else(practice: str, indicator: str) -> Sequence[MarkedRelease]:
+    """The choice where there is none."""
+    return ()
+
+
 def reach(found: Sequence[Difference], reaches: Sequence[int] | None = None) -> int:
     """Of a release that passed the gate, by its differences from every retained earlier one, and
     by the reaches of those in the same order. Without these, all were shown everywhere.
@@ -57,7 +67,11 @@ def reach(found: Sequence[Difference], reaches: Sequence[int] | None = None) -> 
 
 
 def shown_under(
-    cell: Cell, releases: Sequence[MarkedRelease], *, min_change: int, min_patients: int
+    cell: Cell,
+    releases: Callable[[], Sequence[MarkedRelease]],
+    *,
+    min_change: int,
+    min_patients: int,
 ) -> Cell:
     """What an agreement shows of a cell by its `minChange` and `minPatients`.
 
@@ -69,7 +83,7 @@ def shown_under(
         return cell
     of_series = (
         release
-        for release in releases
+        for release in releases()
         if (
             release.margin.reach >= min_change
             if min_change > K

@@ -1,7 +1,9 @@
 """At each publication: whose cells are in each derived figure from now on (rule 8)."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -12,11 +14,11 @@ from peerview_share.delivery.sight import Sight, sight
 from peerview_share.disclosure import membership
 from peerview_share.disclosure.cell import Cell
 from peerview_share.disclosure.membership import Members, Step
+from peerview_share.disclosure.nested import Choice
 from peerview_share.store import derived, margins
 from peerview_share.store import epochs as store
 from peerview_share.store.derived import DerivedSet
 from peerview_share.store.epochs import Epoch
-from peerview_share.store.margins import Marked
 
 
 class DerivedSets:
@@ -41,7 +43,7 @@ class DerivedSets:
         index = self._agreements().index
         now = self._clock()
         cells = store.cells(connection, epoch.number)
-        releases = margins.marked(connection, epoch.number, cells)
+        choice = margins.choice_of(partial(nullcontext, connection), epoch.number, cells)
         history = derived.history(connection)
         for network, viewer in index.viewers():
             seen = sight(index, network, viewer, now)
@@ -51,7 +53,7 @@ class DerivedSets:
             for info in self._catalogue.values():
                 # what another network of the viewer shows counts at once
                 known = history[viewer, info.id]
-                after = _next(seen, info, epoch.number, every, cells, releases, known)
+                after = _next(seen, info, epoch.number, every, cells, choice, known)
                 if after is not None:
                     derived.save(connection, [after])
                     known.append(after)
@@ -63,7 +65,7 @@ def _next(
     epoch: int,
     every: int,
     cells: Mapping[str, Mapping[str, Cell]],
-    releases: Marked,
+    choice: Choice,
     known: Sequence[DerivedSet],
 ) -> DerivedSet | None:
     """The set of this epoch; None where it is as it was."""
@@ -75,7 +77,7 @@ def _next(
     last = next((item for item in reversed(here) if item.members), None)
     outcome = membership.decide(
         eligible=eligible,
-        with_value=_with_value(seen, info, eligible, cells, releases),
+        with_value=_with_value(seen, info, eligible, cells, choice),
         last=last.members if last else None,
         others=[item.members for item in known if item.members],
         seen_by_name=seen.named_elsewhere.get(info.id, frozenset()),
@@ -100,12 +102,11 @@ def _with_value(
     info: IndicatorInfo,
     eligible: Members,
     cells: Mapping[str, Mapping[str, Cell]],
-    releases: Marked,
+    choice: Choice,
 ) -> Members:
     return frozenset(
         subject
         for subject in eligible
         if (cell := cells.get(subject, {}).get(info.id)) is not None
-        and seen.shown(info, subject, cell, releases.get(subject, {}).get(info.id, ())).figure
-        is not None
+        and seen.shown(info, subject, cell, choice).figure is not None
     )

@@ -99,11 +99,7 @@ def viewers(
         epoch = epoch_of(seen)
         cells = {}
         if epoch is not None:
-            alone = replace(
-                epoch,
-                cells={own: epoch.cells.get(own, {})},
-                releases={own: epoch.releases.get(own, {})},
-            )
+            alone = replace(epoch, cells={own: epoch.cells.get(own, {})})
             cells = {
                 item.cell.indicator: item.cell
                 for item in named_cells(seen, alone, catalogue)
