@@ -227,6 +227,9 @@ def test_listed_limited_and_with_its_history(run, drafted):
     assert run(B, "limit", "north") == told
     assert "is dna meant?" in run(B, "limit", "north", "--indicator", "dnaa=none")
     assert "is not INDICATOR=LEVEL" in run(B, "limit", "north", "--indicator", "dna", code=2)
+    terms = json.loads(run(A, "show", "north"))["termsHash"]
+    run(D, "join", "north", "--terms", terms.upper(), "--name", "Dale Surgery", "--yes")
+    assert f"{D} does not ask to join north any more" in run(D, "take-back", "north")
     told = run(C, "history", "north")
     assert re.search(r"Z  version 1  A99002 +limited, by dr-jones", told)
     assert "none" not in told, "what it limits is its own affair"

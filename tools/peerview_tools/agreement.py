@@ -119,6 +119,13 @@ def act(identity: str, what: str, *, url: str, token: str) -> int:
     return 0
 
 
+def take_back(identity: str, *, url: str, token: str) -> int:
+    with _client(url, token) as client:
+        found = client.post(f"/v1/agreements/{quote(identity, safe='')}/take-back")
+    print(f"{found['practice']} does not ask to join {identity} any more")
+    return 0
+
+
 def withdraw(identity: str, *, url: str, token: str, yes: bool) -> int:
     with _client(url, token) as client:
         if not yes:

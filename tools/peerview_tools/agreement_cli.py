@@ -182,6 +182,14 @@ def join(
     )
 
 
+@agreements.command("take-back")
+def take_back(identity: AgreementId, at: Share, token: Token) -> None:
+    """Do not join after all: for a practice that has asked and was not admitted yet."""
+    from peerview_tools import agreement
+
+    raise typer.Exit(agreement.take_back(identity, url=at, token=token))
+
+
 @agreements.command("admit")
 def admit(identity: AgreementId, practice: Ods, at: Share, token: Token, key: Key = None) -> None:
     """Agree to a practice that asks to join."""

@@ -250,6 +250,25 @@ def test_a_draft_is_not_joined(world):
     assert problem(ask(world, D, terms)) == (409, "not-open")
 
 
+def test_who_asked_to_join_takes_it_back_and_is_not_let_in(world):
+    """Also where all have agreed but one; and may ask again, of those who then agree anew."""
+    terms = world.agree(document(A, B))["termsHash"]
+    assert world.act(NAME, D, "take-back").status_code == 404
+    ask(world, D, terms)
+    admit(world, A, D)
+    assert problem(world.act(NAME, A, "take-back")) == (409, "not-asked")
+    assert world.act(NAME, D, "take-back").json()["asks"] is False
+    assert problem(admit(world, B, D)) == (409, "not-asked")
+    assert read(world, D) == 404
+    assert read(world, A)["asking"] == []
+    assert ask(world, D, terms).status_code == 202
+    assert read(world, A)["asking"][0]["agreed"] == [], "votes are not kept"
+    admit(world, A, D)
+    admit(world, B, D)
+    assert [bool(p["signedAt"]) for p in read(world, D)["parties"]] == [True, True, True]
+    assert problem(world.act(NAME, D, "take-back")) == (409, "not-asked")
+
+
 # -- keys
 
 

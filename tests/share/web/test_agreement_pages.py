@@ -248,6 +248,10 @@ def test_withdrawing_is_final_and_says_so(proposed):
     assert answer.status_code == 303
     text = text_of(person.get("/agreements/north-learning"))
     assert "withdrew 21 September 2026" in text
+    for path in ("/agreements", "/agreements/north-learning"):
+        told = text_of(person.get(path))
+        assert "Your practice has withdrawn: it sees nobody" in told, "it is active for the others"
+    assert "needs this address" not in text
     assert (
         'href="/agreements/north-learning/withdraw"'
         not in person.get("/agreements/north-learning").text
@@ -618,6 +622,19 @@ def test_a_practice_joins_by_the_address_that_a_party_gives_it(proposed):
     assert answer.status_code == 303, text_of(answer)
     assert "You have signed, and asked to join" in stranger.get(answer.headers["location"]).text
     assert "1 practice asks to join" in Person(proposed, A).get("/agreements").text
+
+    told = text_of(stranger.get("/agreements"))
+    assert "Agreements Dale Surgery A99004" in told
+    assert "asks to join, and waits: it sees nobody, and nobody sees it" in told
+    assert "/take-back" in stranger.get("/agreements/north-learning").text
+    assert "It may ask again" in stranger.get("/agreements/north-learning/take-back").text
+    gone = stranger.post("/agreements/north-learning/take-back", confirmed="yes")
+    assert gone.headers["location"] == "/agreements"
+    assert "party of no agreement" in text_of(stranger.get("/agreements"))
+    assert "took back that it asked to join" in text_of(
+        Person(proposed, A).get("/agreements/north-learning")
+    )
+    stranger.post("/agreements/north-learning/join", **data, hash_start=proposed.hash[:8])
 
     where = "/agreements/north-learning/admit"
     assert "nothing for your practice to decide" in stranger.get(f"{where}?practice={D}").text

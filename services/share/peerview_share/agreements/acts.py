@@ -174,6 +174,15 @@ class Acts:
             self._prove(turn, message, proof)
             turn.note(record, Event.AGREED, practice=practice, proof=proof)
 
+    def take_back(self, agreement: str, actor: Actor) -> None:
+        """Not join after all. Nobody has seen anything of it, so it may ask again."""
+        with self._turn(agreement, actor) as turn:
+            found = [r for r in turn.versions for who in r.asking if who.ods == actor.ods]
+            if not found:
+                turn.own()
+                raise RefusedError("not-asked", f"{actor.ods} does not ask to join")
+            turn.note(found[-1], Event.TAKEN_BACK)
+
     def suspend(self, agreement: str, actor: Actor) -> None:
         """Nobody sees anybody under it until whoever suspended it resumes it."""
         with self._turn(agreement, actor) as turn:

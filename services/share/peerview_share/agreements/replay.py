@@ -34,6 +34,8 @@ class Event(StrEnum):
     """To join, by signing the terms."""
     AGREED = "agreed"
     """One party, to a practice that asks."""
+    TAKEN_BACK = "taken-back"
+    """That it asked to join, by the practice itself."""
     JOINED = "joined"
     SUSPENDED = "suspended"
     RESUMED = "resumed"
@@ -116,6 +118,7 @@ _COUNT_NOTHING = frozenset(
         Event.LIMITED,
         Event.ASKED,
         Event.AGREED,
+        Event.TAKEN_BACK,
         Event.KEY_REVOCATION_ASKED,
         Event.KEY_REVOCATION_STOPPED,
         Event.KEY_REGISTERED,
@@ -172,6 +175,9 @@ def _apply(
         case Event.AGREED:
             asking = version.asking[str(detail["practice"])]
             version.asking[asking.ods] = replace(asking, agreed=(*asking.agreed, ods))
+        case Event.TAKEN_BACK:
+            for each in versions.values():
+                each.asking.pop(ods, None)
         case Event.JOINED:
             _join(versions, parties, change.version, version.asking.pop(ods), at)
         case Event.SUSPENDED:

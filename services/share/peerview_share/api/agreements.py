@@ -278,17 +278,22 @@ def limit(agreement: str, limits: Limits, actor: Signatory, share: ShareParts) -
 @router.post("/{agreement}/{act}")
 def act(
     agreement: str,
-    act: Literal["suspend", "resume", "withdraw"],
+    act: Literal["suspend", "resume", "withdraw", "take-back"],
     actor: Signatory,
     share: ShareParts,
 ) -> dict[str, Any]:
-    """Takes effect before it is answered. Withdrawing is final for the practice."""
+    """Takes effect before it is answered. Withdrawing is final for the practice; a practice that
+    only asks to join takes that back instead, and may ask again."""
     acts = {
         "suspend": share.acts.suspend,
         "resume": share.acts.resume,
         "withdraw": share.acts.withdraw,
+        "take-back": share.acts.take_back,
     }
     _do(lambda: acts[act](agreement, actor))
+    if act == "take-back":
+        # it is none of its business any more
+        return {"agreement": agreement, "practice": actor.ods, "asks": False}
     return _one(share, agreement, None, frozenset({actor.ods}))
 
 

@@ -53,6 +53,17 @@ ACTS: Final = {
         "Resume",
         "resumed",
     ),
+    "take-back": Act(
+        "Do not join after all",
+        (
+            "Your practice does not ask to join any more. Nobody has seen anything of it.",
+            "The signature that it gave to the terms stays in the record, and binds it to nothing.",
+            "It may ask again, by the address that a party gave it.",
+        ),
+        "Take back that our practice asks to join",
+        "Do not join",
+        "taken-back",
+    ),
     "withdraw": Act(
         "Withdraw",
         (
@@ -72,7 +83,7 @@ RETAINED: Final = (
     "everywhere within 5 seconds. Those of earlier releases stay with those who see your practice "
     "by name, as the terms say."
 )
-OPEN: Final = Literal["suspend", "resume", "withdraw"]
+OPEN: Final = Literal["suspend", "resume", "withdraw", "take-back"]
 
 
 @router.get("/{agreement}/{act}")
@@ -99,11 +110,15 @@ def act(
         "suspend": share.acts.suspend,
         "resume": share.acts.resume,
         "withdraw": share.acts.withdraw,
+        "take-back": share.acts.take_back,
     }
     refused = attempt(lambda: doing[act](agreement, actor))
     if refused is not None:
         errors = {"confirmed": sentence(refused)}
         return _act_form(request, share, visitor, agreement, act, errors)
+    if act == "take-back":
+        # the agreement is none of its business any more
+        return RedirectResponse("/agreements", status_code=303)
     return back(agreement, ACTS[act].done)
 
 

@@ -41,11 +41,13 @@ DONE: Final = {
     "asked": "You have signed, and asked to join. Those decide whom the terms name.",
     "agreed": "You have agreed to the practice that asks to join.",
     "limited": "Your practice allows what you have chosen, from now on.",
+    "taken-back": "Your practice does not ask to join any more.",
     "withdrawn": "Your practice has withdrawn. Nobody sees new figures of it under this agreement.",
 }
 EVENTS: Final = {
     "asked": "asked to join",
     "agreed": "agreed to a practice that asks to join",
+    "taken-back": "took back that it asked to join",
     "limited": "limited what it shows",
     "succeeded": "was succeeded by another practice",
     "key-revocation-asked": "its signing key is to be revoked: the operator asked for it",
@@ -96,6 +98,8 @@ def may_now(found: Versions, visitor: Visitor) -> list[str]:
     versions, so a draft of the next one does not stand in their way."""
     if not visitor.may_sign:
         return []
+    if asks(found, visitor):
+        return ["take-back"]
     present = [
         (record, status)
         for record, status in found
@@ -119,6 +123,30 @@ def may_now(found: Versions, visitor: Visitor) -> list[str]:
     if as_party and found[-1][1] not in (Status.DRAFT, Status.WITHDRAWN):
         acts.append("next")
     return acts
+
+
+def asks(found: Versions, visitor: Visitor) -> bool:
+    """Whether the visitor's practice only asks to join so far."""
+    own = visitor.own
+    return any(who.ods == own for r, _ in found for who in r.asking) and not any(
+        (member := r.participant(own)) is not None and member.withdrawn_at is None for r, _ in found
+    )
+
+
+def standing(found: Versions, visitor: Visitor) -> str:
+    """How the visitor's practice stands in an agreement, where its state alone would mislead."""
+    if asks(found, visitor):
+        return "Your practice asks to join, and waits: it sees nobody, and nobody sees it"
+    members = [(r.participant(visitor.own), s) for r, s in found]
+    there = [(member, status) for member, status in members if member is not None]
+    if any(member.withdrawn_at is not None for member, _ in there):
+        return "Your practice has withdrawn: it sees nobody, and nobody sees new figures of it"
+    if any(member.suspended_at is not None for member, _ in there):
+        return "Your practice has suspended it"
+    in_force = [member for member, status in there if status is Status.ACTIVE]
+    if in_force and in_force[-1].signed_at is None:
+        return "Your practice has not signed it: it sees nobody"
+    return ""
 
 
 def may_admit(record: AgreementRecord, visitor: Visitor) -> list[Asking]:
@@ -154,6 +182,7 @@ def _row(found: Versions, visitor: Visitor) -> dict[str, Any]:
         "id": newest.document.id,
         "title": newest.document.title,
         "network": newest.document.network.name or newest.document.network.id,
+        "standing": standing(found, visitor),
         "states": [
             {
                 "version": record.document.version,
@@ -200,6 +229,8 @@ def agreement_page(
         status,
         done=DONE.get(done, ""),
         acts=may(record, status, visitor) + may_now(found, visitor),
+        standing=standing(found, visitor),
+        present="withdraw" in may_now(found, visitor),
         meanwhile=[
             (other.document.version, state.value)
             for other, state in found

@@ -72,7 +72,7 @@ def names(share: Share) -> dict[str, str]:
     return {
         member.ods: member.name
         for record in with_names
-        for member in (*record.audience, *record.parties)
+        for member in (*record.asking, *record.audience, *record.parties)
     }
 
 
