@@ -147,7 +147,8 @@ def observation(found: shapes.Observation, at: Setting) -> Coded | None:
     components: tuple[Component, ...] = ()
     if _in_cluster(at.codes, codes, "BP_PANEL") and found.component:
         components = _components(found.component, at)
-    say_implausible(at, codes, value, unit, "valueQuantity")
+    if value is not None or not components:  # a panel has its numbers in its components
+        say_implausible(at, codes, value, unit, "valueQuantity")
     when = chosen_moment(found, EFFECTIVE, place, notes)
     return _coded(at, codes, when, "effective", value, unit, components=components)
 
