@@ -26,11 +26,11 @@ from peerview_ingest import (
     refusals,
     v1_routes,
 )
+from peerview_ingest.addresses import Slashless
 from peerview_ingest.budget import Budget, Budgeting
 from peerview_ingest.bulk import routes as bulk_routes
 from peerview_ingest.extracts import routes as extract_routes
 from peerview_ingest.extracts.catalogue import Catalogue
-from peerview_ingest.fhir_address import Slashless
 from peerview_ingest.keyring import ForeignKeysError
 from peerview_ingest.publisher import (
     BrokerAwayError,

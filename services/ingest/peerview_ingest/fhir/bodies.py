@@ -216,7 +216,10 @@ def _contained_medication(reference: shapes.Reference, at: Setting) -> shapes.Co
         return None if code is None else shaped(code, shapes.Concept, place, at.notes)
     if not at.notes.told(place):
         at.notes.fault(
-            place, "not-supported", "counts only when it points to a contained Medication"
+            place,
+            "not-supported",
+            "counts only when it points to a contained Medication: contain it, or send "
+            "medicationCodeableConcept",
         )
     return None
 
