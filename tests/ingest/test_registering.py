@@ -1,8 +1,10 @@
 """Organisations that come after what refers to them: sending the same again makes it right."""
 
-from tests.ingest.builders import Json, bundle, episode, meta, patient
+import pytest
+
+from tests.ingest.builders import PRACTICE, Json, bundle, episode, meta, patient
 from tests.ingest.conftest import Service
-from tests.ingest.test_submission import P1, state
+from tests.ingest.test_submission import KEYS, P1, state
 
 EPISODES = range(24)
 """As many as make it certain that some would have lost to their former reading by their hashes."""
@@ -50,3 +52,22 @@ async def test_a_general_practitioner_is_read_anew_too(service: Service) -> None
     await service.bundle(people)
     held = [fact for facts in state(service).values() for fact in facts.values()]
     assert [fact.body.practice for fact in held] == [1] * len(EPISODES)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("number", range(4))
+async def test_versions_that_contradict_each_other_end_alike_in_any_order(
+    service: Service, number: int
+) -> None:
+    here = {"identifier": {"value": "A99001"}}
+    either = [
+        bundle(episode(f"{number}", managingOrganization=here, status=status, meta=STAMP))
+        for status in ("active", "planned")
+    ]
+    ends = set()
+    for source, sent in (("one", either), ("other", either[::-1])):
+        service.token = service.token_for(PRACTICE, system=source)
+        for document in (*sent, *sent):
+            await service.bundle(document)
+        (fact,) = state(service)[KEYS.patient(source, "p1")].values()
+        ends.add(fact.body.here)  # type: ignore[union-attr]
+    assert len(ends) == 1

@@ -201,7 +201,8 @@ def _fresh(plan: Plan, newest: Mapping[bytes, Read], known: Knowledge) -> dict[b
             if digest == row.digest and same_holders:
                 plan.unchanged += 1
             elif digest != row.digest and (
-                row.codes != plan.codes or registered_otherwise(fact, row.digest)
+                row.codes != plan.codes
+                or (read.informed and registered_otherwise(fact, row.digest))
             ):
                 fresh[key] = _above(plan, key, read, row)
             elif digest < row.digest or (digest == row.digest and _lesser(read, row, known)):

@@ -92,6 +92,7 @@ def person(found: shapes.Patient, at: Setting) -> Person:
 
 def _general_practice(found: shapes.Patient, at: Setting) -> GeneralPractice:
     if not found.generalPractitioner:
+        at.informed = True
         return GeneralPractice.HERE if at.register_all else GeneralPractice.ABSENT
     # all of them, for what is wrong with any is to be told
     practices = {
@@ -112,6 +113,8 @@ def registration(found: shapes.EpisodeOfCare, at: Setting) -> Registration:
     if found.period is not None:
         start = moment(found.period.start, at.place, "period.start", at.notes)
         end = moment(found.period.end, at.place, "period.end", at.notes)
+    if found.status in NOBODY_STATUSES:
+        at.informed = False
     if start and end and end.day < start.day:
         reason = "ends before it starts: it registers nobody"
         at.notes.warn(f"{at.place}.period", "value", reason)

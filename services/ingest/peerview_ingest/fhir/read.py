@@ -54,6 +54,8 @@ class Read(Struct, frozen=True, gc=False):
     """Of a Patient: the keyed hash of the NHS number."""
     organisation: tuple[str, str] | None = None
     """Of an Organization: its id and ODS code."""
+    informed: bool = False
+    """Whether it says what it does for what ingest knew besides: see ``Setting.informed``."""
 
     @property
     def key(self) -> tuple[str, int, bytes] | None:

@@ -270,6 +270,7 @@ class Reader:
             stamped,
             id_text if same else None,
             person,
+            informed=setting.informed,
         )
 
     def _version(self, meta: Meta | None, place: str, notes: Notes) -> tuple[int, int, bool]:

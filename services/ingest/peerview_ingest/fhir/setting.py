@@ -51,6 +51,9 @@ class Setting(Struct, gc=False):
     given: Any
     """Its ``contained``, as it was sent."""
     known: dict[str, Json] | None = None
+    informed: bool = False
+    """Whether what is read rests on more than the resource: which organisations have come, or that
+    the source is ``register-all``."""
 
     def contained(self, reference: str) -> Json | None:
         """What ``#id`` points to. They are put in order when the first is asked for."""
@@ -104,6 +107,7 @@ class Setting(Struct, gc=False):
             return ods_of_condition(pointer)
         if target.type != "Organization":
             return None
+        self.informed = True
         known = self.resolver.ods_of(target)
         if known is not None or pointer.startswith("urn:"):
             return known
