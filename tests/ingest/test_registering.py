@@ -54,6 +54,18 @@ async def test_a_general_practitioner_is_read_anew_too(service: Service) -> None
     assert [fact.body.practice for fact in held] == [1] * len(EPISODES)  # type: ignore[union-attr]
 
 
+async def test_patients_sent_again_once_their_source_registers_all_are_registered(
+    service: Service,
+) -> None:
+    people = bundle(*(patient(f"a{n}", meta=STAMP) for n in EPISODES))
+    await service.bundle(people)
+    chosen = service.ingest.settings.model_copy(update={"register_all": ["demo"]})
+    service.ingest.settings = chosen
+    await service.bundle(people)
+    held = [fact for facts in state(service).values() for fact in facts.values()]
+    assert [fact.body.practice for fact in held] == [1] * len(EPISODES)  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("number", range(4))
 async def test_versions_that_contradict_each_other_end_alike_in_any_order(
     service: Service, number: int
