@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import create_engine, text
@@ -69,6 +70,17 @@ async def test_the_first_may_fail_and_the_second_is_taken(service: Service) -> N
     again = await service.bundle(document, headers=KEY)
     assert again.status_code == 202
     assert "idempotent-replayed" not in again.headers
+
+
+async def test_what_was_refused_may_come_corrected_under_the_same_key(service: Service) -> None:
+    def put(birth: str) -> Awaitable[httpx.Response]:
+        return service.send("PUT", "/fhir/Patient/p1", json=patient(birthDate=birth), headers=KEY)
+
+    assert (await put("1960-02-31")).status_code == 422
+    taken = await put("1960-02-29")
+    assert (taken.status_code, "Idempotent-Replayed" in taken.headers) == (202, False)
+    again = await put("1960-02-29")
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (202, "true")
 
 
 async def test_one_key_at_two_addresses_is_refused(service: Service) -> None:

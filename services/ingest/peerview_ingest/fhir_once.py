@@ -37,8 +37,10 @@ class Once:
         """Submit what ``reading`` reads of ``data``, and answer in the ``word`` given."""
         key = IdempotencyKey.of(request, sender, data)
 
-        def remember(key: IdempotencyKey, done: Submitted) -> Answer:
+        def remember(key: IdempotencyKey, done: Submitted) -> Answer | None:
             status, body = word(done)
+            if status >= 400:
+                return None  # corrected, it may come under the same key
             text = "" if body is None else answers.encoded(body).decode()
             return key.answer(status, text, done.receipt.received)
 

@@ -150,7 +150,7 @@ class Ingest:
         atomic: bool = False,
         beat: bool = False,
         submission: str | None = None,
-        remember: Callable[[Submitted], Answer] | None = None,
+        remember: Callable[[Submitted], Answer | None] | None = None,
         also: Also | None = None,
         through: int | None = None,
     ) -> Submitted:
@@ -184,7 +184,7 @@ class Ingest:
         atomic: bool,
         beat: bool,
         submission: str | None,
-        remember: Callable[[Submitted], Answer] | None,
+        remember: Callable[[Submitted], Answer | None] | None,
         also: Also | None,
         through: int | None,
     ) -> Submitted:
