@@ -220,6 +220,28 @@ def test_an_explanation_of_what_is_not_there_says_so(world):
     assert answer.json()["detail"] == "indicator: there is no indicator “dnaa”; is dna meant?"
 
 
+def test_an_id_that_others_use_and_a_day_that_has_passed_are_told_at_their_clause(world):
+    world.agree(document(A, B))
+
+    def told(code, text):
+        answer = world.client.post(
+            "/v1/agreements", json=text, headers=world.issuer.headers(code)
+        ).json()
+        return answer["type"].rpartition(":")[2], answer["detail"]
+
+    taken = told("A99008", document("A99008", C))
+    assert taken == ("id-taken", "id: cannot be had; choose another id")
+    over = document(A, B, id="old", validTo="2026-09-20")
+    answer = world.client.post("/v1/agreements", json=over, headers=world.issuer.headers(A))
+    (fault,) = answer.json()["errors"]
+    assert (answer.status_code, fault["place"]) == (422, "validTo")
+    assert fault["reason"].startswith("2026-09-20 has passed")
+    last = document(A, B, id="today", validTo="2026-09-21")
+    assert world.client.post(
+        "/v1/agreements", json=last, headers=world.issuer.headers(A)
+    ).is_success, "the last day included"
+
+
 def test_every_change_is_kept_and_waits_for_the_mirror(world):
     world.agree(document(A, B))
     world.act("north-learning", A, "suspend")

@@ -252,6 +252,9 @@ def test_withdrawing_is_final_and_says_so(proposed):
         told = text_of(person.get(path))
         assert "Your practice has withdrawn: it sees nobody" in told, "it is active for the others"
     assert "needs this address" not in text
+    next_version = person.get("/agreements/north-learning/next-version")
+    assert next_version.status_code == 409
+    assert "only a party that has not left" in next_version.text.lower().replace("\n", " ")
     assert (
         'href="/agreements/north-learning/withdraw"'
         not in person.get("/agreements/north-learning").text

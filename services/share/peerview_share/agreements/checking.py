@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from peerview_common.catalogue import catalogue
-from peerview_share.agreements import consistency
+from peerview_share.agreements import consistency, life
 from peerview_share.agreements.clauses import Limits
 from peerview_share.agreements.consistency import Fault
 from peerview_share.agreements.document import Agreement
@@ -67,6 +67,16 @@ def check(document: Any) -> list[Fault]:
         for fault in _once_each(found)
         if fault.clause not in inside or fault.why not in general
     ]
+
+
+def check_over(document: Agreement, now: int) -> list[Fault]:
+    """An agreement whose last day has passed: nobody would ever see anything under it. ``now`` is
+    milliseconds UTC."""
+    ends = life.ends(document)
+    if ends is None or now < ends:
+        return []
+    why = f"{document.valid_to} has passed: nobody would see anything under it"
+    return [Fault("validTo", why)]
 
 
 def check_limits(limits: Limits) -> list[Fault]:

@@ -17,7 +17,7 @@ from peerview_share.agreements.acts import (
     RefusedError,
     UnknownAgreementError,
 )
-from peerview_share.agreements.checking import FaultyDocumentError, check_limits, parse
+from peerview_share.agreements.checking import FaultyDocumentError, check_limits, check_over, parse
 from peerview_share.agreements.difference import difference
 from peerview_share.agreements.document import Agreement, Limits, Role
 from peerview_share.agreements.life import AgreementRecord, PartyRecord, statuses
@@ -79,8 +79,14 @@ def propose(
     document: Document, actor: Signatory, share: ShareParts, response: Response
 ) -> dict[str, Any]:
     """A new agreement, or the next version of one."""
-    parsed = _parsed(document)
-    _do(lambda: share.acts.create(parsed, actor))
+    parsed = _parsed(document, share.clock())
+    try:
+        _do(lambda: share.acts.create(parsed, actor))
+    except Problem as refused:
+        if refused.status == 404:
+            # an id that others use; nothing is said of theirs
+            raise Problem(409, "id-taken", "id: cannot be had; choose another id") from refused
+        raise
     response.headers["Location"] = f"/v1/agreements/{parsed.id}?version={parsed.version}"
     return _tagged(response, share, parsed.id, parsed.version, frozenset({actor.ods}))
 
@@ -99,7 +105,7 @@ def edit(
     """Another text for a draft. Who signed other terms signs again. Needs the ``ETag`` of the text
     that was changed, in ``If-Match``: where somebody saved another since, nothing is changed (412).
     """
-    parsed = _parsed(document)
+    parsed = _parsed(document, share.clock())
     if parsed.id != agreement:
         raise Problem(422, "not-valid", f"id: says {parsed.id}, and this is {agreement}")
     editions = _editions(if_match)
@@ -330,14 +336,17 @@ def _tagged(
     return found
 
 
-def _parsed(document: dict[str, Any]) -> Agreement:
+def _parsed(document: dict[str, Any], now: int) -> Agreement:
     try:
-        return parse(document)
+        found = parse(document)
+        if faults := check_over(found, now):
+            raise FaultyDocumentError(faults)
     except FaultyDocumentError as error:
         places = [{"place": fault.clause, "reason": fault.why} for fault in error.faults]
         raise Problem(
             422, "not-valid", "the document is not an agreement yet", errors=places
         ) from error
+    return found
 
 
 def _do(action: Callable[[], None]) -> None:

@@ -120,7 +120,7 @@ def may_now(found: Versions, visitor: Visitor) -> list[str]:
         acts.append("limit")
     if any(status not in over for _, status in present):
         acts.append("withdraw")
-    if as_party and found[-1][1] not in (Status.DRAFT, Status.WITHDRAWN):
+    if as_party and found[-1][1] is not Status.DRAFT:
         acts.append("next")
     return acts
 

@@ -15,14 +15,14 @@ from peerview_share.agreements.acts import (
     RefusedError,
     UnknownAgreementError,
 )
-from peerview_share.agreements.checking import check, parse
+from peerview_share.agreements.checking import check, check_over, parse
 from peerview_share.agreements.document import Agreement
 from peerview_share.agreements.life import AgreementRecord, Status
 from peerview_share.api.callers import ShareParts
 from peerview_share.service import Share
 from peerview_share.store import agreements as store
 from peerview_share.web import draft_form, draft_rows, terms
-from peerview_share.web.agreement_pages import common, may, version_of
+from peerview_share.web.agreement_pages import common, may, may_now, version_of, versions_of
 from peerview_share.web.draft_words import CHOICES, LABELS
 from peerview_share.web.forms import Fields, Submitted
 from peerview_share.web.rendering import html
@@ -43,10 +43,13 @@ def new_page(request: Request, share: ShareParts, visitor: Looking) -> Response:
 @router.get("/{agreement}/next-version")
 def next_page(request: Request, agreement: str, share: ShareParts, visitor: Looking) -> Response:
     visitor.actor()
-    record, status = version_of(share, visitor, agreement, None)
+    found = versions_of(share, visitor, agreement)
+    record, status = found[-1]
     if status is Status.DRAFT:
         # there is one already: that one is changed
         return RedirectResponse(f"/agreements/{agreement}/edit", status_code=303)
+    if "next" not in may_now(found, visitor):
+        raise Problem(409, "not-a-party", "only a party that has not left drafts the next version")
     return _form(request, share, visitor, draft_form.fields_of(record.text), _Next(record.text))
 
 
@@ -189,6 +192,9 @@ def _take(request: Request, share: Share, visitor: Visitor, fields: Fields, work
     if wrong:
         return _form(request, share, visitor, fields, work, wrong=wrong)
     agreement = parse(document)
+    over = [(fault.clause, fault.why) for fault in check_over(agreement, share.clock())]
+    if over:
+        return _form(request, share, visitor, fields, work, wrong=over)
     if fields.one("do") != "propose":
         return _form(request, share, visitor, fields, work, checked=agreement)
     try:
