@@ -74,13 +74,17 @@ async def test_the_first_may_fail_and_the_second_is_taken(service: Service) -> N
 
 async def test_what_was_refused_may_come_corrected_under_the_same_key(service: Service) -> None:
     def put(birth: str) -> Awaitable[httpx.Response]:
-        return service.send("PUT", "/fhir/Patient/p1", json=patient(birthDate=birth), headers=KEY)
+        return service.send(
+            "PUT", "/fhir/Patient/123", json=patient("123", birthDate=birth), headers=KEY
+        )
 
     assert (await put("1960-02-31")).status_code == 422
     taken = await put("1960-02-29")
     assert (taken.status_code, "Idempotent-Replayed" in taken.headers) == (202, False)
     again = await put("1960-02-29")
     assert (again.status_code, again.headers["Idempotent-Replayed"]) == (202, "true")
+    for name in ("Location", "Last-Modified", "Peerview-Receipt", "Peerview-Positions"):
+        assert again.headers[name] == taken.headers[name]
 
 
 async def test_one_key_at_two_addresses_is_refused(service: Service) -> None:

@@ -42,7 +42,10 @@ class Once:
             if status >= 400:
                 return None  # corrected, it may come under the same key
             text = "" if body is None else answers.encoded(body).decode()
-            return key.answer(status, text, done.receipt.received)
+            return key.answer(status, text, done.receipt.received, told(done))
+
+        def told(done: Submitted) -> dict[str, str]:
+            return answers.headers(done.receipt) | (headers(done) if headers else {})
 
         def read(reader: Reader) -> list[tuple[int | None, Read]]:
             return [(None, each) for each in reading(reader)]
@@ -57,7 +60,7 @@ class Once:
             )
         except RepeatedError as error:
             old = error.answer
-            return _response(old.status, old.text.encode(), REPLAYED)
+            return _response(old.status, old.text.encode(), old.headers | REPLAYED)
         except RefusedError as error:
             return answers.fhir(answers.outcome(error.issues), 422)
         except TooLargeError:
@@ -65,11 +68,11 @@ class Once:
                 413, "too-costly", "the transaction does not fit one record: send it as a batch"
             ) from None
         status, body = word(done)
-        told = answers.headers(done.receipt) | (headers(done) if headers else {})
+        said = told(done)
         asked_for = preferred(request)
         if asked_for is not None:
-            told["Preference-Applied"] = f"return={asked_for}"
-        return _response(status, b"" if body is None else answers.encoded(body), told)
+            said["Preference-Applied"] = f"return={asked_for}"
+        return _response(status, b"" if body is None else answers.encoded(body), said)
 
 
 def _response(status: int, body: bytes, headers: dict[str, str]) -> Response:

@@ -6,6 +6,7 @@ the first and hears its answer.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,9 +71,11 @@ class IdempotencyKey:
 
         return guarded
 
-    def answer(self, status: int, text: str, at: int) -> Answer:
-        """What to remember: the answer's status and body."""
-        return Answer(self.key, self.asked, status, text, at)
+    def answer(
+        self, status: int, text: str, at: int, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """What to remember: the answer's status, body and headers."""
+        return Answer(self.key, self.asked, status, text, at, headers)
 
     def _answered(self, store: Store) -> Answer | None:
         # a connection of its own: the turn is held by the one who calls
@@ -81,4 +84,4 @@ class IdempotencyKey:
         )
         with store.engine.connect() as connection:
             row = connection.execute(query).first()
-        return None if row is None else Answer(row.key, row.request, row.status, row.answer, row.at)
+        return None if row is None else Answer.of(row)

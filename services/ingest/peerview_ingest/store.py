@@ -12,8 +12,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+from msgspec import json
 from sqlalchemy import (
     Connection,
+    Row,
     delete,
     func,
     insert,
@@ -330,7 +332,7 @@ class Turn:
         )
         row = self.connection.execute(query).first()
         self.connection.rollback()
-        return None if row is None else Answer(row.key, row.request, row.status, row.answer, row.at)
+        return None if row is None else Answer.of(row)
 
     def _remember(self, answer: "Answer") -> None:
         old = idempotency_keys.c.at < answer.at - IDEMPOTENCY_MS
@@ -342,6 +344,7 @@ class Turn:
             "status": answer.status,
             "answer": answer.text,
             "at": answer.at,
+            "headers": json.encode(answer.headers).decode(),
         }
         self._upsert(idempotency_keys, "practice,key", [row])
 
@@ -349,10 +352,24 @@ class Turn:
 class Answer:
     """An answer kept for a week, for a request sent again under the same idempotency key."""
 
-    __slots__ = ("at", "key", "request", "status", "text")
+    __slots__ = ("at", "headers", "key", "request", "status", "text")
 
-    def __init__(self, key: bytes, request: bytes, status: int, text: str, at: int) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        request: bytes,
+        status: int,
+        text: str,
+        at: int,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.key, self.request, self.status, self.text, self.at = key, request, status, text, at
+        self.headers = dict(headers or {})
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> "Answer":
+        """Of a row of ``idempotency_keys``."""
+        return cls(row.key, row.request, row.status, row.answer, row.at, json.decode(row.headers))
 
 
 def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:

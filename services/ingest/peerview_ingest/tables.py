@@ -107,6 +107,7 @@ idempotency_keys: Final = Table(
     Column("status", Integer, nullable=False),
     Column("answer", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
+    Column("headers", Text, nullable=False, server_default="{}", comment="as a JSON object"),
     Index("idempotency_keys_at", "at"),
 )
 
