@@ -277,6 +277,7 @@ def _requests(principal, graph, epoch):
     if not whole:
         return [("GET", path, None) for path in views]
     paths = ["/metrics", "/v1/agreements", "/", "/v1/releases", "/agreements", "/disclosures.csv"]
+    paths += ["/release", "/signing-key", "/v1/attacks", "/v1/attacks/last"]
     for view in views:
         paths += [view, f"{view}/{INDICATORS[0]}", f"{view}/none"]
         paths += [f"{view}?epoch={n}" for n in range(1, EPOCHS + 2)]
@@ -285,6 +286,11 @@ def _requests(principal, graph, epoch):
         f"/v1/networks/{NETWORKS[0]}/explain?viewer={principal}&subject={subject}&indicator={name}"
         for subject in graph.practices[:2]
         for name in INDICATORS[:1]
+    ]
+    paths += [
+        f"/why?network={NETWORKS[0]}&other={subject}&indicator={INDICATORS[0]}&way={way}"
+        for subject in graph.practices[:2]
+        for way in ("they-see", "we-see")
     ]
     posts = [("POST", "/v1/releases/cut", None)]
     for document in graph.documents:
@@ -297,5 +303,6 @@ def _requests(principal, graph, epoch):
         f"/v1/agreements/{identity}/odrl",
         f"/agreements/{identity}",
         f"/agreements/{identity}/preview",
+        f"/agreements/{identity}/limits",
     ]
     return [*(("GET", path, None) for path in paths), *posts]
