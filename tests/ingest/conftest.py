@@ -111,7 +111,8 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def service(
     tmp_path: Path, issuer: DevelopmentIssuer, clock: Iterator[int], empty_database: Path
 ) -> AsyncIterator[Service]:
-    chosen = settings(tmp_path, issuer, max_body_bytes=6_000_000)
+    # a test may send faster than one caller should
+    chosen = settings(tmp_path, issuer, max_body_bytes=6_000_000, caller_requests_per_s=0)
     shutil.copy(empty_database, tmp_path / "ingest.db")
     store = Store(chosen.ingest_database)
     ingest = Ingest(

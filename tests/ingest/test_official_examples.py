@@ -53,7 +53,9 @@ def test_every_official_example_through_the_broker(
     tmp_path: Path, bootstrap: str, topic_prefix: str, closing: list[str]
 ) -> None:
     fates = Fates()
-    with running(tmp_path, bootstrap, topic_prefix) as service:
+    # they come faster than one caller should send
+    unlimited = {"CALLER_REQUESTS_PER_S": "0"}
+    with running(tmp_path, bootstrap, topic_prefix, **unlimited) as service:
         for name, content in examples():
             document = parse(content)
             answer = service.client.post(_address(document), content=content, headers=HEADERS)
