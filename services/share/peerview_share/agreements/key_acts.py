@@ -6,20 +6,17 @@ in which the practice can object. After it nothing less than a key is accepted: 
 """
 
 from collections.abc import Callable
-from typing import Final
 
 from sqlalchemy import Connection
 
 from peerview_share.agreements import keys
 from peerview_share.agreements.key_state import KeyAct, KeyChange, KeyState
-from peerview_share.agreements.life import AgreementRecord
+from peerview_share.agreements.life import DAY_MS, AgreementRecord
 from peerview_share.agreements.replay import Event
 from peerview_share.agreements.turn import Actor, RefusedError, Turn
 from peerview_share.store import agreements as store
 from peerview_share.store import signing_keys
 from peerview_share.store.database import Database
-
-DAY_MS: Final = 86_400_000
 
 
 class KeyActs:

@@ -12,7 +12,7 @@ from peerview_share.agreements.acts import Actor, RefusedError, UnknownAgreement
 from peerview_share.agreements.life import AgreementRecord
 from peerview_share.api.callers import ShareParts
 from peerview_share.service import Share
-from peerview_share.web.agreement_pages import HOLDS, may_now, page, versions_of
+from peerview_share.web.agreement_pages import in_hand, may_now, page, versions_of
 from peerview_share.web.forms import Submitted
 from peerview_share.web.routes import PageRoute
 from peerview_share.web.visitor import Looking, Visitor
@@ -131,9 +131,7 @@ def _act_form(
     errors: dict[str, str],
 ) -> Response:
     found = versions_of(share, visitor, agreement)
-    # what is in force is what the act is about, also beside a draft of the next version
-    holding = [each for each in found if each[1] in HOLDS]
-    record, status = (holding or found)[-1]
+    record, status = in_hand(found)
     return page(
         request,
         share,

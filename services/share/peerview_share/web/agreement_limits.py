@@ -12,7 +12,7 @@ from peerview_share.agreements.life import AgreementRecord
 from peerview_share.api.callers import ShareParts
 from peerview_share.service import Share
 from peerview_share.web.agreement_acts import attempt, back, sentence
-from peerview_share.web.agreement_pages import HOLDS, may_now, page, versions_of
+from peerview_share.web.agreement_pages import in_hand, may_now, page, versions_of
 from peerview_share.web.clause_words import SEEN
 from peerview_share.web.forms import Submitted
 from peerview_share.web.routes import PageRoute
@@ -34,7 +34,7 @@ def limit(
     request: Request, agreement: str, share: ShareParts, visitor: Looking, fields: Submitted
 ) -> Response:
     actor = visitor.actor()
-    record = _shown(share, visitor, agreement)
+    record, _ = in_hand(versions_of(share, visitor, agreement))
     chosen = {"mode": fields.one("mode")} | {
         f"{_OWN}{name}": fields.one(f"{_OWN}{name}") for name in _listed([record])
     }
@@ -61,12 +61,6 @@ def limit(
     return _form(request, share, visitor, agreement, chosen, errors)
 
 
-def _shown(share: Share, visitor: Visitor, agreement: str) -> AgreementRecord:
-    """What holds, else the newest. Raises Problem 404."""
-    found = versions_of(share, visitor, agreement)
-    return ([each for each in found if each[1] in HOLDS] or found)[-1][0]
-
-
 def _listed(records: Iterable[AgreementRecord]) -> list[str]:
     return sorted({name for record in records for name in record.document.indicators})
 
@@ -85,8 +79,7 @@ def _form(
     errors: dict[str, str],
 ) -> Response:
     found = versions_of(share, visitor, agreement)
-    record = _shown(share, visitor, agreement)
-    status = next(status for each, status in found if each.key == record.key)
+    record, status = in_hand(found)
     limits, terms = _standing(record, visitor), record.document.peer_identification
     if chosen is None:
         chosen = {"mode": "" if limits.mode is PeerMode.NAMED else limits.mode.value}

@@ -125,6 +125,12 @@ def may_now(found: Versions, visitor: Visitor) -> list[str]:
     return acts
 
 
+def in_hand(found: Versions) -> tuple[AgreementRecord, Status]:
+    """What an act is about: the version that holds, also beside a draft of the next, else the
+    newest."""
+    return ([each for each in found if each[1] in HOLDS] or found)[-1]
+
+
 def asks(found: Versions, visitor: Visitor) -> bool:
     """Whether the visitor's practice only asks to join so far."""
     own = visitor.own
@@ -220,6 +226,7 @@ def agreement_page(
         signatures = store.signatures(connection, *record.key)
         history = store.history(connection, agreement)
     newest = found[-1][0].document.version
+    now = may_now(found, visitor)
     return page(
         request,
         share,
@@ -228,9 +235,9 @@ def agreement_page(
         record,
         status,
         done=DONE.get(done, ""),
-        acts=may(record, status, visitor) + may_now(found, visitor),
+        acts=may(record, status, visitor) + now,
         standing=standing(found, visitor),
-        present="withdraw" in may_now(found, visitor),
+        present="withdraw" in now,
         meanwhile=[
             (other.document.version, state.value)
             for other, state in found
